@@ -32,7 +32,8 @@ static const struct pass *const passes[] = {
 static const char usage[] =
 	"usage: bench [--containers N] [--layers N] [--threads N,N...]\n"
 	"             [--repeats N] [--device EXT4] [--output FILE] PASS...\n"
-	"passes: time, watch, locks (the last needs CONFIG_LOCK_STAT)\n";
+	"passes: time, watch, locks (the last needs CONFIG_LOCK_STAT)\n"
+	"More threads than containers are left out.\n";
 
 static unsigned int number(const char *text, char **end)
 {
@@ -126,38 +127,43 @@ static void parse(int argc, char **argv, struct options *options,
 			fputs(usage, stderr);
 			exit(2);
 		}
-	for (i = 0; i < options->nr_threads; i++) {
-		if (options->threads[i] > world->nr_containers)
-			errx(2, "more threads than containers");
+	for (i = 0; i < options->nr_threads; i++)
 		if (options->threads[i] > world->max_threads)
 			world->max_threads = options->threads[i];
-	}
 	if (optind == argc)
 		errx(2, "no pass\n%s", usage);
+}
+
+static void run_peer(const struct world *world, const struct peer *peer,
+		     const struct pass *pass, const struct options *options)
+{
+	unsigned int i, threads;
+
+	for (i = 0; i < options->nr_threads; i++) {
+		threads = options->threads[i];
+		if (threads > world->nr_containers)
+			continue;
+		warnx("%s of %s, threads: %u", pass->name, peer->name, threads);
+		measure(world, peer, pass, threads, options->repeats);
+		if (peer->idle)
+			return;
+	}
 }
 
 static void run_pass(const struct world *world, const struct pass *pass,
 		     const struct options *options)
 {
-	unsigned int i, j;
+	unsigned int i;
 
 	if (pass->open)
 		pass->open(world);
 	for (i = 0; i < ARRAY_SIZE(peers); i++) {
-		const struct peer *peer = peers[i];
-
-		if (peer->idle && !pass->idle)
+		if (peers[i]->idle && !pass->idle)
 			continue;
-		if (!peer->available()) {
-			warn("%s is absent", peer->name);
-			continue;
-		}
-		for (j = 0; j < (peer->idle ? 1 : options->nr_threads); j++) {
-			warnx("%s of %s, threads: %u", pass->name, peer->name,
-			      options->threads[j]);
-			measure(world, peer, pass, options->threads[j],
-				options->repeats);
-		}
+		if (peers[i]->available())
+			run_peer(world, peers[i], pass, options);
+		else
+			warn("%s is absent", peers[i]->name);
 	}
 }
 
