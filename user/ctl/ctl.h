@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the subcommands of ovltreectl share.
+ */
+#ifndef CTL_H
+#define CTL_H
+
+#include <getopt.h>
+#include <stdbool.h>
+
+#include "libovltree.h"
+
+/* As mount(8) has them. */
+#define EXIT_USAGE	1
+#define EXIT_FAIL	32
+#define EXIT_SOMEOK	64
+
+/**
+ * struct ctl - what was said before the subcommand, or can be said after it too
+ * @backend: name of the backend, NULL is the first that works
+ * @json: results go to standard output as JSON
+ * @verbose: the library's messages go to standard error
+ * @ctx: made by ctl_open()
+ */
+struct ctl {
+	const char *backend;
+	bool json;
+	bool verbose;
+	struct ovlt_ctx *ctx;
+};
+
+/* Values that no letter has. */
+enum {
+	OPT_BACKEND = 256,
+	OPT_JSON,
+	OPT_ALL,
+	OPT_FSTAB,
+	OPT_FORCE,
+	OPT_ID,
+};
+
+#define CTL_OPTIONS \
+	{ "backend", required_argument, NULL, OPT_BACKEND }, \
+	{ "json", no_argument, NULL, OPT_JSON }, \
+	{ "verbose", no_argument, NULL, 'v' }, \
+	{ "help", no_argument, NULL, 'h' }
+
+int ctl_option(struct ctl *ctl, int opt);
+int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int ctl_open(struct ctl *ctl);
+int ctl_fail(struct ctl *ctl, int err);
+
+/**
+ * struct ctl_entry - an entry as the user sees it
+ * @name: the target, or the id
+ * @index: of the entry in the batch, or negative when it didn't get so far
+ * @result: what became of it
+ * @message: memory for the result's message when it didn't get so far
+ */
+struct ctl_entry {
+	char *name;
+	int index;
+	struct ovlt_result result;
+	char message[OVLTREE_MESSAGE_MAX];
+};
+
+int ctl_report(struct ctl *ctl, const struct ovlt_batch *batch, struct ctl_entry *entries,
+	       size_t nr);
+
+int cmd_attach(struct ctl *ctl, int argc, char *argv[]);
+int cmd_detach(struct ctl *ctl, int argc, char *argv[]);
+int cmd_info(struct ctl *ctl, int argc, char *argv[]);
+
+#endif /* CTL_H */
