@@ -1,21 +1,48 @@
 # SPDX-License-Identifier: GPL-2.0
+#
+# Everything that is built goes to build/; kernels and the image are kept in
+# $OVLTREE_CACHE, default ~/.cache/ovltree.
+
 VARIANT ?= normal
-
-help:	## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
-	@echo
-	@echo '  VARIANT=$(VARIANT): of $(VARIANTS)'
-	@echo '  selftests/vm/run --help: run any command in the virtual machine'
-
 VARIANTS := $(filter-out kernel,$(patsubst selftests/vm/%.config,%,$(wildcard selftests/vm/*.config)))
 
-deps:	## install the Debian packages that are needed
+.PHONY: help deps kernel modules user vm demo check bench lint install clean
+
+help:		## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo
+	@echo "  VARIANT=$(VARIANT), one of: $(VARIANTS)"
+	@echo "  Any command in the virtual machine: selftests/vm/run --help"
+
+deps:		## install the Debian packages that are needed
 	scripts/install-deps
 
-kernel:	## build the kernel of VARIANT, or find it in the cache
+kernel:		## build the kernel of VARIANT, or find it in the cache
 	scripts/kernel-build $(VARIANT)
 
-clean:	## remove what was built here; the cache stays
-	rm -rf build
+modules:	## build the module for the kernel of VARIANT
+	scripts/module-build $(VARIANT)
 
-.PHONY: help deps kernel clean
+user: deps	## build the library, ovltreectl and their tests
+	$(MAKE) -C user
+
+vm: modules	## a shell in the virtual machine, with the module loaded
+	selftests/vm/run --variant $(VARIANT) --shell
+
+demo: deps	## start 100 containers of a real image with 50 layers
+	selftests/demo/run
+
+check:		## run all tests, on this machine and in virtual ones
+	scripts/check
+
+bench: deps	## measure our way beside the peers'; writes build/bench.jsonl
+	selftests/bench/run
+
+lint: deps	## checkpatch, sparse and shellcheck
+	scripts/lint
+
+install: user	## install the library and ovltreectl, under PREFIX
+	$(MAKE) -C user install
+
+clean:		## remove build/; the cache stays
+	rm -rf build
