@@ -108,13 +108,14 @@ struct ovltree_tree {
  * @flags: OVLTREE_ATTACH_*
  * @mnt_fd: a detached mount from PREPARE, fsmount(2) or open_tree(2), with
  *	&OVLTREE_ATTACH_MOUNT. A success attaches it as move_mount(2) does: the
- *	descriptor stays open and names a mount that is attached now.
+ *	descriptor stays open and names a mount that is attached now. Without
+ *	the flag it must be 0.
  * @tree: pointer to a &struct ovltree_tree, without &OVLTREE_ATTACH_MOUNT
  * @target: the mountpoint; PREPARE wants zeroes here. What is mounted there
  *	already is covered.
  * @mntns_fd: with &OVLTREE_ATTACH_MNTNS, the mount namespace that @target is
  *	in when that isn't the caller's own. The caller must have the rights
- *	that setns(2) to it asks for.
+ *	that setns(2) to it asks for. Without the flag it must be 0.
  * @propagation: 0, or one of MS_SHARED, MS_PRIVATE, MS_SLAVE, MS_UNBINDABLE
  *	(of <linux/mount.h>), given to the mount once it is attached, as
  *	mount_setattr(2) does. PREPARE wants 0.
@@ -136,8 +137,8 @@ struct ovltree_attach {
  * @flags: OVLTREE_DETACH_*
  * @__reserved: must be 0
  * @mnt_id: with &OVLTREE_DETACH_ID, the unique id (STATX_MNT_ID_UNIQUE) of a
- *	mount of the caller's mount namespace
- * @target: without it, the mountpoint
+ *	mount of the caller's mount namespace; otherwise 0
+ * @target: the mountpoint; zeroes with &OVLTREE_DETACH_ID
  */
 struct ovltree_detach {
 	__u32 flags;
@@ -192,7 +193,7 @@ enum ovltree_field {
  *	one mount would have said; -ECANCELED when another entry of an
  *	all-or-nothing batch failed; -EINTR when a signal came first
  * @mnt_fd: PREPARE: the descriptor of the detached mount; otherwise -1
- * @mnt_id: the unique id (STATX_MNT_ID_UNIQUE) of the mount
+ * @mnt_id: ATTACH: the unique id (STATX_MNT_ID_UNIQUE) of the mount
  * @dev_major: major number of the mount's device
  * @dev_minor: its minor number
  * @field: enum ovltree_field

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Attaching: each entry is made ready in the caller's context, then all that
+ * are ready are attached under one acquisition of the mount locks.
+ */
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/namei.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "ovltree.h"
+#include "trace.h"
+
+#define OVLT_ATTACH_FLAGS (OVLTREE_ATTACH_MOUNT | OVLTREE_ATTACH_MNTNS)
+
+static void entry_release(struct mnt_batch_entry *entry)
+{
+	path_put(&entry->mount);
+	path_put(&entry->target);
+	if (entry->mntns)
+		fput(entry->mntns);
+}
+
+static int entry_get_mount(struct mnt_batch_entry *entry,
+			   const struct ovltree_attach *attach,
+			   const struct ovlt_batch *batch,
+			   struct ovltree_result *result)
+{
+	struct vfsmount *mnt;
+	struct file *file;
+
+	if (attach->flags & OVLTREE_ATTACH_MOUNT) {
+		file = fget_raw(attach->mnt_fd);
+		if (!file)
+			return ovlt_fail(result, -EBADF, OVLTREE_FIELD_MNT_FD, 0,
+					 "not a file descriptor");
+		entry->mount = file->f_path;
+		path_get(&entry->mount);
+		fput(file);
+		return 0;
+	}
+
+	mnt = ovlt_tree_build(batch, attach->tree, result);
+	if (IS_ERR(mnt))
+		return PTR_ERR(mnt);
+	entry->mount.mnt = mnt;
+	entry->mount.dentry = dget(mnt->mnt_root);
+	entry->flags = MNT_BATCH_NEW;
+	return 0;
+}
+
+static int entry_check(const struct ovltree_attach *attach,
+		       struct ovltree_result *result)
+{
+	bool mount = attach->flags & OVLTREE_ATTACH_MOUNT;
+
+	if (attach->flags & ~OVLT_ATTACH_FLAGS)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_FLAGS, 0,
+				 "unknown flag");
+	if (mount && attach->tree)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_TREE, 0,
+				 "either a mount or a tree");
+	if (!mount && attach->mnt_fd)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_MNT_FD, 0,
+				 "not zero without its flag");
+	if (!(attach->flags & OVLTREE_ATTACH_MNTNS) && attach->mntns_fd)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_MNTNS_FD, 0,
+				 "not zero without its flag");
+	return 0;
+}
+
+static int entry_get(struct mnt_batch_entry *entry,
+		     const struct ovlt_batch *batch, unsigned int i)
+{
+	struct ovltree_result *result = &batch->results[i];
+	struct ovltree_attach attach;
+	int err;
+
+	err = ovlt_batch_entry(batch, i, &attach, sizeof(attach));
+	if (err)
+		return ovlt_fail(result, err, OVLTREE_FIELD_NONE, 0,
+				 "entry can't be read");
+	err = entry_check(&attach, result);
+	if (err)
+		return err;
+
+	if (attach.flags & OVLTREE_ATTACH_MNTNS) {
+		entry->mntns = fget(attach.mntns_fd);
+		if (!entry->mntns)
+			return ovlt_fail(result, -EBADF, OVLTREE_FIELD_MNTNS_FD,
+					 0, "not a file descriptor");
+	}
+	err = ovlt_path_get(&attach.target, OVLTREE_PATH_NOFOLLOW, 0,
+			    &entry->target, NULL);
+	if (err)
+		return ovlt_fail(result, err, OVLTREE_FIELD_TARGET, 0,
+				 "mountpoint can't be resolved");
+	entry->propagation = attach.propagation;
+	return entry_get_mount(entry, &attach, batch, result);
+}
+
+/*
+ * The kernel has one errno where a user wants to know more.
+ */
+static void entry_refused(struct ovltree_result *result,
+			  const struct mnt_batch_entry *entry)
+{
+	enum ovltree_field field = OVLTREE_FIELD_TARGET;
+	const char *why = "";
+
+	switch (entry->error) {
+	case -ENOENT:
+		why = "mountpoint has been removed";
+		break;
+	case -ENOSPC:
+		why = "too many mounts, see fs.mount-max";
+		break;
+	case -EPERM:
+		field = OVLTREE_FIELD_MNTNS_FD;
+		why = "no rights over the mount namespace";
+		break;
+	case -ELOOP:
+		field = OVLTREE_FIELD_MNT_FD;
+		why = "mount has a mount namespace in it that is older than the target's";
+		break;
+	case -EINVAL:
+		if (entry->propagation & (entry->propagation - 1)) {
+			field = OVLTREE_FIELD_PROPAGATION;
+			why = "more than one propagation type";
+		} else if (!(entry->flags & MNT_BATCH_NEW) &&
+			   entry->mount.dentry != entry->mount.mnt->mnt_root) {
+			field = OVLTREE_FIELD_MNT_FD;
+			why = "not the root of a mount";
+		} else if (d_is_dir(entry->mount.dentry) !=
+			   d_is_dir(entry->target.dentry)) {
+			why = "a folder goes on a folder, a file on a file";
+		} else if (entry->flags & MNT_BATCH_NEW) {
+			why = "mountpoint is not in the mount namespace";
+		} else {
+			field = OVLTREE_FIELD_MNT_FD;
+			why = "not a detached mount, or mountpoint not in the mount namespace";
+		}
+		break;
+	}
+	ovlt_fail(result, entry->error, field, 0, "%s", why);
+}
+
+static void entry_report(struct ovltree_result *result,
+			 const struct mnt_batch_entry *entry)
+{
+	dev_t dev = entry->mount.mnt->mnt_sb->s_dev;
+
+	if (entry->error) {
+		entry_refused(result, entry);
+		return;
+	}
+	result->mnt_id = entry->mnt_id;
+	result->dev_major = MAJOR(dev);
+	result->dev_minor = MINOR(dev);
+}
+
+/*
+ * Make entries ready; @index tells which of the batch each of @mounts is.
+ *
+ * Return: 0, or the error for which an all-or-nothing batch ends here.
+ */
+static int attach_prepare(struct ovlt_batch *batch, struct mnt_batch *mounts,
+			  unsigned int *index)
+{
+	int err;
+
+	for (unsigned int i = 0; i < batch->arg.nr; i++) {
+		struct mnt_batch_entry *entry = &mounts->entries[mounts->nr];
+		u64 start = ktime_get_ns();
+
+		if (signal_pending(current))
+			err = ovlt_fail(&batch->results[i], -EINTR,
+					OVLTREE_FIELD_NONE, 0, "interrupted");
+		else
+			err = entry_get(entry, batch, i);
+		trace_ovltree_prepared(i, err, ktime_get_ns() - start);
+		if (!err) {
+			index[mounts->nr++] = i;
+			continue;
+		}
+		entry_release(entry);
+		*entry = (struct mnt_batch_entry) {};
+		if (mounts->all)
+			return err;
+	}
+	return 0;
+}
+
+static int attach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
+			 const unsigned int *index)
+{
+	int err;
+
+	if (!mounts->nr)
+		return 0;
+	err = mnt_attach_batch(mounts);
+	if (err)
+		return err;
+	batch->arg.wait_ns = mounts->wait_ns;
+	batch->arg.hold_ns = mounts->hold_ns;
+	for (unsigned int i = 0; i < mounts->nr; i++)
+		entry_report(&batch->results[index[i]], &mounts->entries[i]);
+	return 0;
+}
+
+static long attach_batch(struct ovlt_batch *batch)
+{
+	unsigned int nr = batch->arg.nr;
+	struct mnt_batch mounts = {
+		.all = batch->arg.flags & OVLTREE_BATCH_ALL,
+	};
+	struct mnt_batch_entry *entries __free(kvfree) =
+		kvcalloc(nr, sizeof(*entries), GFP_KERNEL_ACCOUNT);
+	unsigned int *index __free(kvfree) =
+		kvcalloc(nr, sizeof(*index), GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!entries || !index)
+		return -ENOMEM;
+	mounts.entries = entries;
+
+	if (attach_prepare(batch, &mounts, index)) {
+		ovlt_batch_cancel(batch);
+		err = 0;
+	} else {
+		err = attach_commit(batch, &mounts, index);
+	}
+	for (unsigned int i = 0; i < mounts.nr; i++)
+		entry_release(&entries[i]);
+	if (err)
+		return err;
+
+	trace_ovltree_committed(nr, ovlt_batch_succeeded(batch),
+				mounts.wait_ns, mounts.hold_ns);
+	err = ovlt_batch_write(batch);
+	return err ?: ovlt_batch_succeeded(batch);
+}
+
+/**
+ * ovlt_attach - OVLTREE_IOC_ATTACH
+ * @uarg: a &struct ovltree_batch of &struct ovltree_attach
+ * @usize: its size
+ *
+ * Return: Number of entries that are attached, or a negative errno.
+ */
+long ovlt_attach(void __user *uarg, size_t usize)
+{
+	struct ovlt_batch batch = {};
+	long ret;
+
+	if (!may_mount())
+		return -EPERM;
+	ret = ovlt_batch_read(&batch, uarg, usize, OVLTREE_BATCH_ALL,
+			      sizeof(struct ovltree_attach));
+	if (!ret) {
+		trace_ovltree_begin("attach", batch.arg.nr, batch.arg.flags);
+		ret = attach_batch(&batch);
+	}
+	ovlt_batch_release(&batch);
+	return ret;
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Detaching: what umount(2) does, for many mounts under one acquisition of the
+ * mount locks and with one RCU grace period.
+ */
+#include <linux/fs.h>
+#include <linux/namei.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "ovltree.h"
+#include "trace.h"
+
+#define OVLT_DETACH_FLAGS						\
+	(OVLTREE_DETACH_ID | OVLTREE_DETACH_LAZY | OVLTREE_DETACH_FORCE)
+
+static int entry_get(struct mnt_batch_entry *entry,
+		     const struct ovlt_batch *batch, unsigned int i)
+{
+	struct ovltree_result *result = &batch->results[i];
+	struct ovltree_detach detach;
+	bool by_id;
+	int err;
+
+	err = ovlt_batch_entry(batch, i, &detach, sizeof(detach));
+	if (err)
+		return ovlt_fail(result, err, OVLTREE_FIELD_NONE, 0,
+				 "entry can't be read");
+	if (detach.flags & ~OVLT_DETACH_FLAGS || detach.__reserved)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_FLAGS, 0,
+				 "unknown flag");
+	by_id = detach.flags & OVLTREE_DETACH_ID;
+	if (!by_id && detach.mnt_id)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_MNT_ID, 0,
+				 "not zero without its flag");
+	if (by_id && memchr_inv(&detach.target, 0, sizeof(detach.target)))
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_TARGET, 0,
+				 "either an id or a target");
+
+	if (detach.flags & OVLTREE_DETACH_LAZY)
+		entry->flags |= MNT_DETACH;
+	if (detach.flags & OVLTREE_DETACH_FORCE)
+		entry->flags |= MNT_FORCE;
+	entry->mnt_id = detach.mnt_id;
+	if (by_id)
+		return 0;
+
+	err = ovlt_path_get(&detach.target, OVLTREE_PATH_NOFOLLOW,
+			    LOOKUP_MOUNTPOINT, &entry->mount, NULL);
+	if (err)
+		return ovlt_fail(result, err, OVLTREE_FIELD_TARGET, 0,
+				 "mountpoint can't be resolved");
+	return 0;
+}
+
+static void entry_report(struct ovltree_result *result,
+			 const struct mnt_batch_entry *entry)
+{
+	enum ovltree_field field = entry->mnt_id ? OVLTREE_FIELD_MNT_ID :
+						   OVLTREE_FIELD_TARGET;
+	const char *why = "";
+
+	switch (entry->error) {
+	case 0:
+		return;
+	case -EBUSY:
+		why = "mount is in use";
+		break;
+	case -ENOENT:
+		why = "no such mount in the mount namespace";
+		break;
+	case -EINVAL:
+		why = "not a mountpoint, not ours, locked, or given twice";
+		break;
+	}
+	ovlt_fail(result, entry->error, field, 0, "%s", why);
+}
+
+static long detach_batch(struct ovlt_batch *batch)
+{
+	unsigned int nr = batch->arg.nr;
+	struct mnt_batch mounts = {};
+	struct mnt_batch_entry *entries __free(kvfree) =
+		kvcalloc(nr, sizeof(*entries), GFP_KERNEL_ACCOUNT);
+	unsigned int *index __free(kvfree) =
+		kvcalloc(nr, sizeof(*index), GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!entries || !index)
+		return -ENOMEM;
+	mounts.entries = entries;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		if (!entry_get(&entries[mounts.nr], batch, i))
+			index[mounts.nr++] = i;
+		else
+			entries[mounts.nr] = (struct mnt_batch_entry) {};
+	}
+
+	err = mounts.nr ? mnt_detach_batch(&mounts) : 0;
+	for (unsigned int i = 0; i < mounts.nr; i++) {
+		if (!err)
+			entry_report(&batch->results[index[i]], &entries[i]);
+		path_put(&entries[i].mount);
+	}
+	if (err)
+		return err;
+
+	batch->arg.wait_ns = mounts.wait_ns;
+	batch->arg.hold_ns = mounts.hold_ns;
+	trace_ovltree_detached(nr, ovlt_batch_succeeded(batch), mounts.wait_ns,
+			       mounts.hold_ns);
+	err = ovlt_batch_write(batch);
+	return err ?: ovlt_batch_succeeded(batch);
+}
+
+/**
+ * ovlt_detach - OVLTREE_IOC_DETACH
+ * @uarg: a &struct ovltree_batch of &struct ovltree_detach
+ * @usize: its size
+ *
+ * As umount(2), it can't be interrupted: it waits for nobody but the locks.
+ *
+ * Return: Number of entries that are detached, or a negative errno.
+ */
+long ovlt_detach(void __user *uarg, size_t usize)
+{
+	struct ovlt_batch batch = {};
+	long ret;
+
+	if (!may_mount())
+		return -EPERM;
+	ret = ovlt_batch_read(&batch, uarg, usize, 0,
+			      sizeof(struct ovltree_detach));
+	if (!ret) {
+		trace_ovltree_begin("detach", batch.arg.nr, batch.arg.flags);
+		ret = detach_batch(&batch);
+	}
+	ovlt_batch_release(&batch);
+	return ret;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _OVLTREE_H
+#define _OVLTREE_H
+
+#include <linux/cleanup.h>
+#include <linux/compiler_attributes.h>
+#include <linux/mount.h>
+#include <linux/path.h>
+#include <linux/types.h>
+#include <uapi/linux/ovltree.h>
+
+#define OVLT_MAX_LOWER 500	/* as overlayfs' OVL_MAX_STACK */
+#define OVLT_MAX_OPTIONS (64 * 1024)
+
+struct file;
+struct fs_context;
+struct ovlt_layers;
+
+/* ioctl.c */
+long ovlt_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* batch.c */
+
+/**
+ * struct ovlt_batch - a call with many entries
+ * @arg: what the caller gave
+ * @uarg: where it gave it
+ * @results: what it gets, one for each entry
+ */
+struct ovlt_batch {
+	struct ovltree_batch arg;
+	void __user *uarg;
+	struct ovltree_result *results;
+};
+
+int ovlt_batch_read(struct ovlt_batch *batch, void __user *uarg, size_t usize,
+		    u32 valid_flags, size_t entry_size);
+int ovlt_batch_entry(const struct ovlt_batch *batch, unsigned int i,
+		     void *entry, size_t size);
+int ovlt_batch_write(const struct ovlt_batch *batch);
+unsigned int ovlt_batch_succeeded(const struct ovlt_batch *batch);
+void ovlt_batch_cancel(struct ovlt_batch *batch);
+void ovlt_batch_release(struct ovlt_batch *batch);
+
+__printf(5, 6)
+int ovlt_fail(struct ovltree_result *result, int err, enum ovltree_field field,
+	      unsigned int index, const char *fmt, ...);
+int ovlt_fail_fc(struct ovltree_result *result, int err,
+		 enum ovltree_field field, unsigned int index,
+		 const struct fs_context *fc);
+
+/* path.c */
+int ovlt_path_get(const struct ovltree_path *upath, u32 valid_flags,
+		  unsigned int lookup, struct path *path, char **name);
+
+/* layers.c */
+struct ovlt_layers *ovlt_layers_get(const struct ovltree_tree *tree,
+				    struct ovltree_result *result);
+int ovlt_layers_parse(const struct ovlt_layers *layers, struct fs_context *fc,
+		      struct ovltree_result *result);
+void ovlt_layers_put(struct ovlt_layers *layers, bool taken);
+
+/* tree.c */
+struct vfsmount *ovlt_tree_build(const struct ovlt_batch *batch, u64 utree,
+				 struct ovltree_result *result);
+
+/* prepare.c, attach.c, detach.c */
+long ovlt_prepare(void __user *uarg, size_t usize);
+long ovlt_attach(void __user *uarg, size_t usize);
+long ovlt_detach(void __user *uarg, size_t usize);
+
+#endif /* _OVLTREE_H */

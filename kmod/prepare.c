@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Overlays behind file descriptors, as fsmount(2) gives them. Nothing of this
+ * takes the locks of the mount table.
+ */
+#include <linux/cred.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "ovltree.h"
+#include "trace.h"
+
+#define OVLT_PREPARE_FLAGS (OVLTREE_BATCH_ALL | OVLTREE_BATCH_CLOEXEC)
+
+static int prepare_read(struct ovltree_attach *entry,
+			const struct ovlt_batch *batch, unsigned int i,
+			struct ovltree_result *result)
+{
+	int err;
+
+	err = ovlt_batch_entry(batch, i, entry, sizeof(*entry));
+	if (err)
+		return ovlt_fail(result, err, OVLTREE_FIELD_NONE, 0,
+				 "entry can't be read");
+	if (entry->flags || entry->mnt_fd)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_FLAGS, 0,
+				 "only a tree can be prepared");
+	if (memchr_inv(&entry->target, 0, sizeof(entry->target)) ||
+	    entry->mntns_fd)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_TARGET, 0,
+				 "what is prepared has no target yet");
+	if (entry->propagation)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_PROPAGATION, 0,
+				 "propagation is given when a mount is attached");
+	return 0;
+}
+
+/*
+ * Return: 0 with a file at @filep and a descriptor for it in @result.
+ */
+static int prepare_entry(const struct ovlt_batch *batch, unsigned int i,
+			 struct file **filep)
+{
+	struct ovltree_result *result = &batch->results[i];
+	struct ovltree_attach entry;
+	struct vfsmount *mnt;
+	struct file *file;
+	int err, fd;
+
+	err = prepare_read(&entry, batch, i, result);
+	if (err)
+		return err;
+	mnt = ovlt_tree_build(batch, entry.tree, result);
+	if (IS_ERR(mnt))
+		return PTR_ERR(mnt);
+	file = mnt_open_detached(mnt, current_cred());
+	result->dev_major = MAJOR(mnt->mnt_sb->s_dev);
+	result->dev_minor = MINOR(mnt->mnt_sb->s_dev);
+	mntput(mnt);
+	if (IS_ERR(file))
+		return ovlt_fail(result, PTR_ERR(file), OVLTREE_FIELD_NONE, 0,
+				 "mount can't be opened");
+
+	fd = get_unused_fd_flags(batch->arg.flags & OVLTREE_BATCH_CLOEXEC ?
+				 O_CLOEXEC : 0);
+	if (fd < 0) {
+		fput(file);
+		return ovlt_fail(result, fd, OVLTREE_FIELD_NONE, 0,
+				 "no file descriptor");
+	}
+	result->mnt_fd = fd;
+	*filep = file;
+	return 0;
+}
+
+/* Nothing may fail once the first descriptor is installed. */
+static void prepare_install(struct ovlt_batch *batch, struct file **files)
+{
+	for (unsigned int i = 0; i < batch->arg.nr; i++) {
+		if (files[i])
+			fd_install(batch->results[i].mnt_fd, files[i]);
+	}
+}
+
+static void prepare_undo(struct ovlt_batch *batch, struct file **files)
+{
+	for (unsigned int i = 0; i < batch->arg.nr; i++) {
+		if (!files[i])
+			continue;
+		put_unused_fd(batch->results[i].mnt_fd);
+		fput(files[i]);
+		files[i] = NULL;
+		batch->results[i].mnt_fd = -1;
+	}
+}
+
+static long prepare_batch(struct ovlt_batch *batch)
+{
+	bool all = batch->arg.flags & OVLTREE_BATCH_ALL;
+	struct file **files __free(kvfree) =
+		kvcalloc(batch->arg.nr, sizeof(*files), GFP_KERNEL_ACCOUNT);
+	unsigned int i;
+	int err = 0;
+
+	if (!files)
+		return -ENOMEM;
+
+	for (i = 0; i < batch->arg.nr; i++) {
+		u64 start = ktime_get_ns();
+
+		if (signal_pending(current))
+			err = ovlt_fail(&batch->results[i], -EINTR,
+					OVLTREE_FIELD_NONE, 0, "interrupted");
+		else
+			err = prepare_entry(batch, i, &files[i]);
+		trace_ovltree_prepared(i, err, ktime_get_ns() - start);
+		if (err && all)
+			break;
+	}
+	if (err && all) {
+		prepare_undo(batch, files);
+		ovlt_batch_cancel(batch);
+	}
+
+	err = ovlt_batch_write(batch);
+	if (err) {
+		prepare_undo(batch, files);
+		return err;
+	}
+	prepare_install(batch, files);
+	return ovlt_batch_succeeded(batch);
+}
+
+/**
+ * ovlt_prepare - OVLTREE_IOC_PREPARE
+ * @uarg: a &struct ovltree_batch of &struct ovltree_attach
+ * @usize: its size
+ *
+ * Return: Number of entries that have a file descriptor now, or a negative
+ *         errno.
+ */
+long ovlt_prepare(void __user *uarg, size_t usize)
+{
+	struct ovlt_batch batch = {};
+	long ret;
+
+	if (!may_mount())
+		return -EPERM;
+	ret = ovlt_batch_read(&batch, uarg, usize, OVLT_PREPARE_FLAGS,
+			      sizeof(struct ovltree_attach));
+	if (!ret) {
+		trace_ovltree_begin("prepare", batch.arg.nr, batch.arg.flags);
+		ret = prepare_batch(&batch);
+	}
+	ovlt_batch_release(&batch);
+	return ret;
+}
