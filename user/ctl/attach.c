@@ -65,9 +65,11 @@ static int add_tree(struct attach *attach, const char *source, const char *optio
 
 	if (!entry || !tree)
 		goto out;
-	err = ovlt_tree_add_option(tree, "source", source);
-	if (err)
-		goto out;
+	if (source) {
+		err = ovlt_tree_add_option(tree, "source", source);
+		if (err)
+			goto out;
+	}
 	err = ovlt_tree_parse_options(tree, options);
 	if (err) {
 		entry_fail(entry, err, "%s", ovlt_tree_get_error(tree));
@@ -89,7 +91,7 @@ static int add_fs(struct attach *attach, struct libmnt_fs *fs)
 	const char *target = mnt_fs_get_target(fs);
 
 	if (type && (!strcmp(type, "overlay") || !strcmp(type, "ovltree")))
-		return add_tree(attach, source ? source : "none", options ? options : "", target);
+		return add_tree(attach, source, options ? options : "", target);
 
 	struct ctl_entry *entry = new_entry(attach, target);
 
@@ -185,7 +187,7 @@ static int attach_entries(struct ctl *ctl, bool all, const char *fstab, const ch
 	else if (fstab)
 		err = add_table(&attach, table);
 	else
-		err = add_tree(&attach, "overlay", options, target);
+		err = add_tree(&attach, NULL, options, target);
 	status = err ? ctl_fail(ctl, err) : run(&attach);
 out:
 	for (size_t i = 0; i < attach.nr; i++)

@@ -105,7 +105,6 @@ static void fill_tree(struct ovltree_tree *out, const struct ovlt_tree *tree,
 	*out = (struct ovltree_tree){
 		.nr_lower = tree->nr_lower,
 		.lower = to_u64(*lower),
-		.userns_fd = -1,
 		.attr = tree->attr,
 	};
 	for (unsigned int i = 0; i < tree->nr_lower; i++)
@@ -138,8 +137,6 @@ static void fill_attach(struct request *request, struct ovlt_entry **entries, bo
 		struct ovltree_attach *attach = &request->attach[i];
 		const struct ovlt_entry *entry = entries[i];
 
-		attach->mnt_fd = -1;
-		attach->mntns_fd = -1;
 		if (entry->kind == OVLT_KIND_TREE) {
 			fill_tree(&request->trees[i], entry->tree, &lower, &options);
 			attach->tree = to_u64(&request->trees[i]);

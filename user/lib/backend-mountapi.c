@@ -40,9 +40,9 @@ static int build_plain(struct ovlt_entry *entry)
 		return err;
 	err = ovlt_fs_set_options(&fs);
 	if (!err)
-		err = ovlt_fs_set_upper(&fs);
-	if (!err)
 		err = ovlt_fs_set_lower(&fs);
+	if (!err)
+		err = ovlt_fs_set_upper(&fs);
 	if (!err)
 		err = ovlt_fs_mount(&fs);
 	ovlt_fs_close(&fs);
@@ -60,13 +60,13 @@ static int build_detached(struct ovlt_entry *entry)
 		return err;
 	err = ovlt_fs_set_options(&fs);
 	if (!err)
-		err = ovlt_fs_set_upper(&fs);
-	if (!err)
 		err = ovlt_layers_new(&fs, &layers);
 	if (!err)
 		err = ovlt_layers_clone(layers);
 	if (!err)
 		err = ovlt_fs_set_lower_fds(&fs, ovlt_layers_fds(layers));
+	if (!err)
+		err = ovlt_fs_set_upper(&fs);
 	if (!err)
 		err = ovlt_fs_mount(&fs);
 	ovlt_layers_free(layers);

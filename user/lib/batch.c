@@ -336,18 +336,20 @@ static void reset_entry(struct ovlt_entry *entry)
 	entry->result = (struct ovlt_result){ .message = entry->message };
 }
 
-/* Where the kernel had nothing to say, a name says what the errno is about. */
+/* What the user has given by name, an error is to name too. */
 static void explain(struct ovlt_entry *entry)
 {
 	const struct ovlt_tree *tree = entry->tree;
-	unsigned int index = entry->result.index;
+	const struct ovlt_result *result = &entry->result;
+	char why[OVLTREE_MESSAGE_MAX];
 	const char *name = NULL;
 
-	if (!entry->result.error || entry->message[0] || !tree)
+	if (!result->error || !tree)
 		return;
-	switch (entry->result.field) {
+	switch (result->field) {
 	case OVLTREE_FIELD_LOWER:
-		name = index < tree->nr_lower ? tree->lower[index].path : NULL;
+		if (result->index < tree->nr_lower)
+			name = tree->lower[result->index].path;
 		break;
 	case OVLTREE_FIELD_UPPER:
 		name = tree->upper.path;
@@ -356,12 +358,15 @@ static void explain(struct ovlt_entry *entry)
 		name = tree->work.path;
 		break;
 	case OVLTREE_FIELD_OPTIONS:
-		name = index < tree->nr_options ? tree->options[index] : NULL;
+		if (result->index < tree->nr_options)
+			name = tree->options[result->index];
 		break;
 	}
-	if (name)
-		snprintf(entry->message, sizeof(entry->message), "%s %s",
-			 ovlt_field_name(entry->result.field), name);
+	if (!name || strstr(entry->message, name))
+		return;
+	memcpy(why, entry->message, sizeof(why));
+	snprintf(entry->message, sizeof(entry->message), "%s %s%s%s",
+		 ovlt_field_name(result->field), name, why[0] ? ": " : "", why);
 }
 
 typedef int (*run_fn)(struct ovlt_ctx *ctx, struct ovlt_entry **entries, unsigned int nr,

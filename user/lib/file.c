@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "private.h"
 
@@ -32,10 +33,15 @@ void ovlt_file_clear(struct ovlt_file *file)
 	*file = (struct ovlt_file){ .fd = -1 };
 }
 
-/* Returns a descriptor that is the caller's to close. */
+/*
+ * Open a folder; returns a descriptor that is the caller's to close. What is not
+ * a folder fails later, in overlayfs' words; but a symbolic link, whose path
+ * leads elsewhere, has to fail here with the same errno.
+ */
 int ovlt_file_open(const struct ovlt_file *file)
 {
 	int flags = O_PATH | O_CLOEXEC;
+	struct stat st;
 	int fd;
 
 	if (file->flags & OVLT_NOFOLLOW)
@@ -44,7 +50,13 @@ int ovlt_file_open(const struct ovlt_file *file)
 		fd = openat(file->fd, file->path, flags);
 	else
 		fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	if (!fstat(fd, &st) && S_ISLNK(st.st_mode)) {
+		close(fd);
+		return -EINVAL;
+	}
+	return fd;
 }
 
 /* The path at which the kernel sees a file; NULL with errno on failure. */

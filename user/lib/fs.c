@@ -72,7 +72,7 @@ static int set_option(struct ovlt_fs *fs, unsigned int index)
 		return -ENOMEM;
 	if (names_layer(key))
 		err = ovlt_entry_fail(fs->entry, -EINVAL, OVLTREE_FIELD_OPTIONS, index,
-				      "%s is not taken as an option", key);
+				      "%s is a layer, not an option", key);
 	else if (fsconfig(fs->fd, *value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key,
 			  *value ? value + 1 : NULL, 0))
 		err = fs_fail(fs, -errno, OVLTREE_FIELD_OPTIONS, index);
@@ -82,22 +82,34 @@ static int set_option(struct ovlt_fs *fs, unsigned int index)
 
 int ovlt_fs_set_options(struct ovlt_fs *fs)
 {
+	const struct ovlt_tree *tree = fs->entry->tree;
+	bool has_source = false;
 	int err = 0;
 
-	for (unsigned int i = 0; !err && i < fs->entry->tree->nr_options; i++)
+	for (unsigned int i = 0; !err && i < tree->nr_options; i++) {
 		err = set_option(fs, i);
+		has_source |= !strncmp(tree->options[i], "source=", strlen("source="));
+	}
+	if (!err && !has_source && fsconfig(fs->fd, FSCONFIG_SET_STRING, "source", "overlay", 0))
+		err = fs_fail(fs, -errno, OVLTREE_FIELD_NONE, 0);
 	return err;
 }
 
-static bool same_file(struct ovlt_fs *fs, int fd, const char *path)
+/* Whether a path leads to a file, on the same mount if @mount. */
+static bool leads_to(const char *path, int fd, bool mount)
 {
 	struct ovlt_mount_id a, b;
 
-	if (ovlt_mount_id_get(fd, "", AT_EMPTY_PATH, &a) ||
-	    ovlt_mount_id_get(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &b))
+	if (ovlt_mount_id_get(fd, "", AT_EMPTY_PATH, &a) || ovlt_mount_id_get(AT_FDCWD, path, 0, &b))
 		return false;
-	/* The mounts of a private namespace are copies with ids of their own. */
-	return a.dev == b.dev && a.ino == b.ino && (fs->private_ns || a.id == b.id);
+	return a.dev == b.dev && a.ino == b.ino && (!mount || a.id == b.id);
+}
+
+static bool works_alone(const struct ovlt_file *file)
+{
+	return file->path && !(file->flags & OVLT_NOFOLLOW) &&
+	       (file->fd == AT_FDCWD || file->path[0] == '/') &&
+	       strlen(file->path) < VALUE_MAX_SIZE;
 }
 
 /*
@@ -105,26 +117,33 @@ static bool same_file(struct ovlt_fs *fs, int fd, const char *path)
  * the caller said if it is a path that works alone, otherwise where a
  * descriptor's file is, otherwise the descriptor as procfs has it. The last two
  * need @fd.
+ *
+ * In a private namespace descriptors, and paths through procfs, still lead to
+ * the mounts outside. What counts is the path, which leads to their copies.
  */
 static int layer_name(struct ovlt_fs *fs, const struct ovlt_file *file, int *fd, char **name)
 {
+	const char *given = works_alone(file) ? file->path : NULL;
 	char *path;
 
 	*fd = -1;
-	if (file->path && !(file->flags & OVLT_NOFOLLOW) &&
-	    (file->fd == AT_FDCWD || file->path[0] == '/') &&
-	    strlen(file->path) < VALUE_MAX_SIZE) {
-		/* An empty value would be another error to the kernel. */
-		if (!file->path[0])
-			return -ENOENT;
-		*name = strdup(file->path);
+	/* An empty value would be another error to the kernel. */
+	if (given && !given[0])
+		return -ENOENT;
+	if (given && !fs->private_ns) {
+		*name = strdup(given);
 		return *name ? 0 : -ENOMEM;
 	}
 	*fd = ovlt_file_open(file);
 	if (*fd < 0)
 		return *fd;
 	path = ovlt_fd_path(*fd);
-	if (path && strlen(path) < VALUE_MAX_SIZE && same_file(fs, *fd, path)) {
+	if (given && path && leads_to(path, *fd, true)) {
+		free(path);
+		*name = strdup(given);
+		return *name ? 0 : -ENOMEM;
+	}
+	if (path && strlen(path) < VALUE_MAX_SIZE && leads_to(path, *fd, !fs->private_ns)) {
 		*name = path;
 		return 0;
 	}
@@ -266,17 +285,40 @@ int ovlt_fs_set_lower_fds(struct ovlt_fs *fs, const int *fds)
 	return 0;
 }
 
+/* Overlayfs tells why it refuses a superblock in the kernel's log only. */
+static int refused(struct ovlt_fs *fs, int err)
+{
+	struct ovlt_entry *entry = fs->entry;
+	const struct ovlt_tree *tree = entry->tree;
+
+	switch (err) {
+	case -EBUSY:
+		return ovlt_entry_fail(entry, err, OVLTREE_FIELD_UPPER, 0,
+				       "upper or work folder in use by another overlay");
+	case -ELOOP:
+		return ovlt_entry_fail(entry, err, OVLTREE_FIELD_LOWER, 0,
+				       "layers overlap, or are given twice");
+	case -EINVAL:
+		if (tree->nr_lower == 1 && !tree->has_upper)
+			return ovlt_entry_fail(entry, err, OVLTREE_FIELD_LOWER, 0,
+					       "without upper folder two lower layers are needed");
+		return ovlt_entry_fail(entry, err, OVLTREE_FIELD_TREE, 0,
+				       "refused by overlayfs, see the kernel log");
+	}
+	return fs_fail(fs, err, OVLTREE_FIELD_TREE, 0);
+}
+
 /* Build the superblock; returns the descriptor of a detached mount. */
 int ovlt_fs_mount(struct ovlt_fs *fs)
 {
 	int fd;
 
 	if (fsconfig(fs->fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		return fs_fail(fs, -errno, OVLTREE_FIELD_TREE, 0);
+		return refused(fs, -errno);
 	fd = fsmount(fs->fd, FSMOUNT_CLOEXEC, fs->entry->tree->attr);
 	if (fd < 0)
-		return fs_fail(fs, -errno,
-			       errno == EINVAL ? OVLTREE_FIELD_ATTR : OVLTREE_FIELD_NONE, 0);
+		return ovlt_entry_fail(fs->entry, -errno, OVLTREE_FIELD_ATTR, 0,
+				       "no mount with these attributes");
 	return fd;
 }
 

@@ -84,10 +84,12 @@ OVLT_EXPORT int ovlt_userns_open(const struct ovlt_id_range *ranges, size_t nr)
 	/*
 	 * The child is born into its namespace and does nothing but be there:
 	 * neither the application's signal handlers nor its fork handlers run.
+	 * With a descriptor table of its own it would keep mounts busy that
+	 * other threads have open.
 	 */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pid = syscall(SYS_clone, CLONE_NEWUSER, NULL, NULL, NULL, NULL);
+	pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_FILES, NULL, NULL, NULL, NULL);
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
