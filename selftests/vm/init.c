@@ -241,32 +241,31 @@ static bool same_inventory(const struct inventory *a, const struct inventory *b)
 	       !memcmp(a->objects, b->objects, sizeof(a->objects));
 }
 
-static void report_mounts(const char *name, char *lines, const char *others,
-			  const char *what)
+/* Says which of the @lines aren't among the @others; ten of them tell enough. */
+static void report_mounts(const char *name, const char *what, const char *lines,
+			  const char *others)
 {
-	char *rest = lines, *line;
+	char *copy = strdup(lines), *rest = copy, *line;
+	int nr = 0;
 
 	while ((line = strsep(&rest, "\n")))
-		if (*line && !strstr(others, line))
-			say("# leak %s mount %s: %s\n", name, what, line);
+		if (*line && !strstr(others, line) && ++nr <= 10)
+			say("# leak %s %s: %.100s\n", name, what, line);
+	if (nr > 10)
+		say("# leak %s %s: and %d more\n", name, what, nr - 10);
+	free(copy);
 }
 
 static void report_difference(const char *name, const struct inventory *before,
 			      const struct inventory *after)
 {
-	char *lines;
-
 	clean = false;
 	for (size_t i = 0; i < NR_SLABS; i++)
 		if (before->objects[i] != after->objects[i])
 			say("# leak %s %s: %ld objects, %ld before\n", name, slabs[i],
 			    after->objects[i], before->objects[i]);
-	lines = strdup(after->mounts);
-	report_mounts(name, lines, before->mounts, "more");
-	free(lines);
-	lines = strdup(before->mounts);
-	report_mounts(name, lines, after->mounts, "missing");
-	free(lines);
+	report_mounts(name, "mount left", after->mounts, before->mounts);
+	report_mounts(name, "mount gone", before->mounts, after->mounts);
 }
 
 /*
@@ -441,10 +440,9 @@ static void check_kmemleak(void)
 	free(report);
 }
 
-static void power_off(void)
+static void say_verdict(void)
 {
 	say("verdict: %s\n", clean ? "pass" : "fail");
-	sync();
 	reboot(RB_AUTOBOOT);
 }
 
@@ -466,5 +464,5 @@ int main(void)
 	unload_module();
 	check_inventory("ovltree", &before);
 	check_kmemleak();
-	power_off();
+	say_verdict();
 }
