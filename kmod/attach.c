@@ -20,8 +20,7 @@ static void entry_release(struct mnt_batch_entry *entry)
 {
 	path_put(&entry->mount);
 	path_put(&entry->target);
-	if (entry->mntns)
-		fput(entry->mntns);
+	mnt_batch_put(entry);
 }
 
 static int entry_get_mount(struct mnt_batch_entry *entry,
@@ -52,8 +51,8 @@ static int entry_get_mount(struct mnt_batch_entry *entry,
 	return 0;
 }
 
-static int entry_check(const struct ovltree_attach *attach,
-		       struct ovltree_result *result)
+static int entry_check_flags(const struct ovltree_attach *attach,
+			     struct ovltree_result *result)
 {
 	bool mount = attach->flags & OVLTREE_ATTACH_MOUNT;
 
@@ -72,6 +71,34 @@ static int entry_check(const struct ovltree_attach *attach,
 	return 0;
 }
 
+static int entry_check_rights(struct mnt_batch_entry *entry,
+			      const struct ovltree_attach *attach,
+			      struct ovltree_result *result)
+{
+	struct file *mntns __free(fput) = NULL;
+	int err;
+
+	if (attach->flags & OVLTREE_ATTACH_MNTNS) {
+		mntns = fget(attach->mntns_fd);
+		if (!mntns)
+			return ovlt_fail(result, -EBADF, OVLTREE_FIELD_MNTNS_FD,
+					 0, "not a file descriptor");
+	}
+	entry->propagation = attach->propagation;
+	err = mnt_batch_check(entry, mntns);
+	if (!err)
+		return 0;
+
+	if (err == -EINVAL && attach->propagation)
+		return ovlt_fail(result, err, OVLTREE_FIELD_PROPAGATION, 0,
+				 "not one type of propagation");
+	if (mntns)
+		return ovlt_fail(result, err, OVLTREE_FIELD_MNTNS_FD, 0,
+				 "no mount namespace that the caller has rights over");
+	return ovlt_fail(result, err, OVLTREE_FIELD_TARGET, 0,
+			 "not allowed to mount there");
+}
+
 static int entry_get(struct mnt_batch_entry *entry,
 		     const struct ovlt_batch *batch, unsigned int i)
 {
@@ -83,23 +110,18 @@ static int entry_get(struct mnt_batch_entry *entry,
 	if (err)
 		return ovlt_fail(result, err, OVLTREE_FIELD_NONE, 0,
 				 "entry can't be read");
-	err = entry_check(&attach, result);
+	err = entry_check_flags(&attach, result);
 	if (err)
 		return err;
-
-	if (attach.flags & OVLTREE_ATTACH_MNTNS) {
-		entry->mntns = fget(attach.mntns_fd);
-		if (!entry->mntns)
-			return ovlt_fail(result, -EBADF, OVLTREE_FIELD_MNTNS_FD,
-					 0, "not a file descriptor");
-	}
 	err = ovlt_path_get(&attach.target, OVLTREE_PATH_NOFOLLOW, 0,
 			    &entry->target, NULL);
 	if (err)
 		return ovlt_fail(result, err, OVLTREE_FIELD_TARGET, 0,
 				 "mountpoint can't be resolved");
-	entry->propagation = attach.propagation;
-	return entry_get_mount(entry, &attach, batch, result);
+	err = entry_get_mount(entry, &attach, batch, result);
+	if (err)
+		return err;
+	return entry_check_rights(entry, &attach, result);
 }
 
 /*
@@ -118,19 +140,12 @@ static void entry_refused(struct ovltree_result *result,
 	case -ENOSPC:
 		why = "too many mounts, see fs.mount-max";
 		break;
-	case -EPERM:
-		field = OVLTREE_FIELD_MNTNS_FD;
-		why = "no rights over the mount namespace";
-		break;
 	case -ELOOP:
 		field = OVLTREE_FIELD_MNT_FD;
 		why = "mount has a mount namespace in it that is older than the target's";
 		break;
 	case -EINVAL:
-		if (entry->propagation & (entry->propagation - 1)) {
-			field = OVLTREE_FIELD_PROPAGATION;
-			why = "more than one propagation type";
-		} else if (!(entry->flags & MNT_BATCH_NEW) &&
+		if (!(entry->flags & MNT_BATCH_NEW) &&
 			   entry->mount.dentry != entry->mount.mnt->mnt_root) {
 			field = OVLTREE_FIELD_MNT_FD;
 			why = "not the root of a mount";
@@ -201,7 +216,7 @@ static int attach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
 
 	if (!mounts->nr)
 		return 0;
-	err = mnt_attach_batch(mounts);
+	err = ovlt_merge_attach(mounts);
 	if (err)
 		return err;
 	batch->arg.wait_ns = mounts->wait_ns;

@@ -64,6 +64,9 @@ void ovlt_layers_put(struct ovlt_layers *layers, bool taken);
 struct vfsmount *ovlt_tree_build(const struct ovlt_batch *batch, u64 utree,
 				 struct ovltree_result *result);
 
+/* merge.c */
+int ovlt_merge_attach(struct mnt_batch *batch);
+
 /* prepare.c, attach.c, detach.c */
 long ovlt_prepare(void __user *uarg, size_t usize);
 long ovlt_attach(void __user *uarg, size_t usize);
