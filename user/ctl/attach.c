@@ -56,8 +56,8 @@ static struct ctl_entry *new_entry(struct attach *attach, const char *target)
 }
 
 /* Errors in what the user said are the entry's, others are returned. */
-static int add_tree(struct attach *attach, const char *source, const char *options,
-		    const char *target)
+static int add_tree(struct attach *attach, const char *source,
+		    const char *options, const char *target)
 {
 	struct ctl_entry *entry = new_entry(attach, target);
 	struct ovlt_tree *tree = ovlt_tree_new();
@@ -76,7 +76,8 @@ static int add_tree(struct attach *attach, const char *source, const char *optio
 		err = 0;
 		goto out;
 	}
-	entry->index = ovlt_batch_add_tree(attach->batch, tree, AT_FDCWD, target, 0);
+	entry->index =
+		ovlt_batch_add_tree(attach->batch, tree, AT_FDCWD, target, 0);
 	err = entry->index < 0 ? entry->index : 0;
 out:
 	ovlt_tree_unref(tree);
@@ -97,14 +98,16 @@ static int add_fs(struct attach *attach, struct libmnt_fs *fs)
 
 	if (!entry)
 		return -ENOMEM;
-	entry_fail(entry, -EINVAL, "type %s is neither overlay nor ovltree", type ? type : "none");
+	entry_fail(entry, -EINVAL, "type %s is neither overlay nor ovltree",
+		   type ? type : "none");
 	return 0;
 }
 
 static int parse_error(struct libmnt_table *table, const char *file, int line)
 {
 	(void)table;
-	fprintf(stderr, "ovltreectl: %s: line %d: not as fstab(5) has it\n", file, line);
+	fprintf(stderr, "ovltreectl: %s: line %d: not as fstab(5) has it\n",
+		file, line);
 	return -EINVAL;
 }
 
@@ -119,7 +122,8 @@ static int parse_fstab(struct libmnt_table *table, const char *path)
 		return -errno;
 	}
 	mnt_table_set_parser_errcb(table, parse_error);
-	err = mnt_table_parse_stream(table, file, is_stdin ? "standard input" : path);
+	err = mnt_table_parse_stream(table, file,
+				     is_stdin ? "standard input" : path);
 	if (!is_stdin)
 		fclose(file);
 	return err;
@@ -129,7 +133,8 @@ static bool is_noauto(struct libmnt_fs *fs)
 {
 	const char *options = mnt_fs_get_options(fs);
 
-	return options && mnt_optstr_get_option(options, "noauto", NULL, NULL) == 0;
+	return options &&
+	       mnt_optstr_get_option(options, "noauto", NULL, NULL) == 0;
 }
 
 static int add_table(struct attach *attach, struct libmnt_table *table)
@@ -158,17 +163,19 @@ static int run(struct attach *attach)
 	if (bad && attach->all) {
 		for (size_t i = 0; i < attach->nr; i++)
 			if (attach->entries[i].index >= 0)
-				entry_fail(&attach->entries[i], -ECANCELED, "%s", "");
+				entry_fail(&attach->entries[i], -ECANCELED,
+					   "%s", "");
 	} else if (ovlt_batch_get_nr(attach->batch)) {
 		ret = ovlt_batch_attach(attach->batch);
 	}
 	if (ret < 0)
 		return ctl_fail(attach->ctl, ret);
-	return ctl_report(attach->ctl, attach->batch, attach->entries, attach->nr);
+	return ctl_report(attach->ctl, attach->batch, attach->entries,
+			  attach->nr);
 }
 
-static int attach_entries(struct ctl *ctl, bool all, const char *fstab, const char *options,
-			  const char *target)
+static int attach_entries(struct ctl *ctl, bool all, const char *fstab,
+			  const char *options, const char *target)
 {
 	struct attach attach = { .ctl = ctl, .all = all };
 	struct libmnt_table *table = mnt_new_table();
@@ -203,7 +210,8 @@ static int append_options(char **options, const char *more)
 {
 	char *joined;
 
-	if (asprintf(&joined, "%s%s%s", *options ? *options : "", *options ? "," : "", more) < 0)
+	if (asprintf(&joined, "%s%s%s", *options ? *options : "",
+		     *options ? "," : "", more) < 0)
 		return -ENOMEM;
 	free(*options);
 	*options = joined;
@@ -225,7 +233,8 @@ int cmd_attach(struct ctl *ctl, int argc, char *argv[])
 	bool all = false;
 	int opt;
 
-	while (!status && (opt = getopt_long(argc, argv, "o:vh", long_options, NULL)) != -1) {
+	while (!status && (opt = getopt_long(argc, argv, "o:vh", long_options,
+					     NULL)) != -1) {
 		switch (opt) {
 		case OPT_ALL:
 			all = true;
@@ -244,9 +253,11 @@ int cmd_attach(struct ctl *ctl, int argc, char *argv[])
 	if (status)
 		goto out;
 	if (fstab && (options || optind != argc))
-		status = ctl_usage("--fstab says all, -o and TARGET don't go with it");
+		status = ctl_usage(
+			"--fstab says all, -o and TARGET don't go with it");
 	else if (!fstab && (!options || optind + 1 != argc))
-		status = ctl_usage("attach needs -o OPTIONS and one TARGET, or --fstab FILE");
+		status = ctl_usage(
+			"attach needs -o OPTIONS and one TARGET, or --fstab FILE");
 	else
 		status = ctl_open(ctl);
 	if (!status)

@@ -11,9 +11,9 @@
 #include "libovltree.h"
 
 /* As mount(8) has them. */
-#define EXIT_USAGE	1
-#define EXIT_FAIL	32
-#define EXIT_SOMEOK	64
+#define EXIT_USAGE 1
+#define EXIT_FAIL 32
+#define EXIT_SOMEOK 64
 
 /**
  * struct ctl - what was said before the subcommand, or can be said after it too
@@ -39,11 +39,13 @@ enum {
 	OPT_ID,
 };
 
-#define CTL_OPTIONS \
-	{ "backend", required_argument, NULL, OPT_BACKEND }, \
-	{ "json", no_argument, NULL, OPT_JSON }, \
-	{ "verbose", no_argument, NULL, 'v' }, \
+/* clang-format off */
+#define CTL_OPTIONS						\
+	{ "backend", required_argument, NULL, OPT_BACKEND },	\
+	{ "json", no_argument, NULL, OPT_JSON },		\
+	{ "verbose", no_argument, NULL, 'v' },			\
 	{ "help", no_argument, NULL, 'h' }
+/* clang-format on */
 
 int ctl_option(struct ctl *ctl, int opt);
 int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -64,8 +66,8 @@ struct ctl_entry {
 	char message[OVLTREE_MESSAGE_MAX];
 };
 
-int ctl_report(struct ctl *ctl, const struct ovlt_batch *batch, struct ctl_entry *entries,
-	       size_t nr);
+int ctl_report(struct ctl *ctl, const struct ovlt_batch *batch,
+	       struct ctl_entry *entries, size_t nr);
 
 int cmd_attach(struct ctl *ctl, int argc, char *argv[]);
 int cmd_detach(struct ctl *ctl, int argc, char *argv[]);

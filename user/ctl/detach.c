@@ -21,8 +21,8 @@ static int parse_id(const char *text, uint64_t *id)
 }
 
 /* Targets in their order, after the ids. */
-static int detach_entries(struct ctl *ctl, unsigned int flags, char *ids[], size_t nr_ids,
-			  char *targets[], size_t nr_targets)
+static int detach_entries(struct ctl *ctl, unsigned int flags, char *ids[],
+			  size_t nr_ids, char *targets[], size_t nr_targets)
 {
 	struct ovlt_batch *batch = ovlt_batch_new(ctl->ctx, 0);
 	size_t nr = nr_ids + nr_targets;
@@ -38,7 +38,8 @@ static int detach_entries(struct ctl *ctl, unsigned int flags, char *ids[], size
 
 		entry->name = i < nr_ids ? ids[i] : targets[i - nr_ids];
 		if (i >= nr_ids) {
-			entry->index = ovlt_batch_add_target(batch, AT_FDCWD, entry->name, flags);
+			entry->index = ovlt_batch_add_target(
+				batch, AT_FDCWD, entry->name, flags);
 		} else if (parse_id(entry->name, &id)) {
 			status = ctl_usage("%s is not a mount id", entry->name);
 			ret = 0;
@@ -72,12 +73,15 @@ int cmd_detach(struct ctl *ctl, int argc, char *argv[])
 		{ 0 },
 	};
 	char **ids = calloc(argc, sizeof(*ids));
-	int status = ids ? EXIT_SUCCESS : ctl_fail(ctl, -ENOMEM);
+	int status = EXIT_SUCCESS;
 	unsigned int flags = 0;
 	size_t nr_ids = 0;
 	int opt;
 
-	while (!status && (opt = getopt_long(argc, argv, "lfvh", long_options, NULL)) != -1) {
+	if (!ids)
+		return ctl_fail(ctl, -ENOMEM);
+	while (!status && (opt = getopt_long(argc, argv, "lfvh", long_options,
+					     NULL)) != -1) {
 		switch (opt) {
 		case 'l':
 			flags |= OVLT_LAZY;
@@ -99,7 +103,8 @@ int cmd_detach(struct ctl *ctl, int argc, char *argv[])
 	else
 		status = ctl_open(ctl);
 	if (!status)
-		status = detach_entries(ctl, flags, ids, nr_ids, argv + optind, argc - optind);
+		status = detach_entries(ctl, flags, ids, nr_ids, argv + optind,
+					argc - optind);
 out:
 	free(ids);
 	return status;

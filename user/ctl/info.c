@@ -22,7 +22,6 @@ static const struct feature {
 static int try_backend(const char *name, char *why, size_t size)
 {
 	struct ovlt_ctx *ctx = ovlt_ctx_new();
-	char text[OVLTREE_MESSAGE_MAX] = "";
 	struct ovlt_info info;
 	int err;
 
@@ -31,6 +30,8 @@ static int try_backend(const char *name, char *why, size_t size)
 	ovlt_ctx_set_backend(ctx, name);
 	err = ovlt_ctx_get_info(ctx, &info, sizeof(info));
 	if (err) {
+		char text[OVLTREE_MESSAGE_MAX];
+
 		ovlt_ctx_get_error(ctx, text, sizeof(text));
 		snprintf(why, size, "%s: %s", text, strerror(-err));
 	}
@@ -53,7 +54,8 @@ static cJSON *info_json(const struct ovlt_info *info)
 	array = cJSON_AddArrayToObject(json, "features");
 	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)
 		if (info->features & features[i].bit)
-			cJSON_AddItemToArray(array, cJSON_CreateString(features[i].name));
+			cJSON_AddItemToArray(
+				array, cJSON_CreateString(features[i].name));
 	array = cJSON_AddArrayToObject(json, "fallback");
 	for (unsigned int i = 0; ovlt_backend_name(i); i++) {
 		cJSON *item = cJSON_CreateObject();
@@ -81,8 +83,8 @@ static void print_info(const struct ovlt_info *info)
 	char why[256];
 
 	printf("backend: %s\n", info->backend);
-	printf("library: %s, built for version %u of the interface\n", OVLT_VERSION,
-	       OVLTREE_UAPI_VERSION);
+	printf("library: %s, built for version %d of the interface\n",
+	       OVLT_VERSION, OVLTREE_UAPI_VERSION);
 	if (info->version)
 		printf("module: version %u of the interface\n", info->version);
 	else

@@ -17,10 +17,8 @@ static const struct command {
 } commands[] = {
 	{ "attach", cmd_attach,
 	  "[--all-or-nothing] -o OPTIONS TARGET | --fstab FILE" },
-	{ "detach", cmd_detach,
-	  "[--lazy] [--force] [--id ID]... [TARGET]..." },
-	{ "info", cmd_info,
-	  "" },
+	{ "detach", cmd_detach, "[--lazy] [--force] [--id ID]... [TARGET]..." },
+	{ "info", cmd_info, "" },
 };
 
 static void help(void)

@@ -44,7 +44,8 @@ int ctl_fail(struct ctl *ctl, int err)
 
 	if (ctl->ctx)
 		ovlt_ctx_get_error(ctl->ctx, message, sizeof(message));
-	fprintf(stderr, "ovltreectl: %s%s%s\n", message, message[0] ? ": " : "", strerror(-err));
+	fprintf(stderr, "ovltreectl: %s%s%s\n", message, message[0] ? ": " : "",
+		strerror(-err));
 	if (ctl->json) {
 		cJSON *json = cJSON_CreateObject();
 
@@ -59,17 +60,20 @@ static cJSON *entry_json(const struct ctl_entry *entry)
 {
 	const struct ovlt_result *result = &entry->result;
 	cJSON *json = cJSON_CreateObject();
-	char device[32];
 
 	cJSON_AddStringToObject(json, "target", entry->name);
 	cJSON_AddBoolToObject(json, "ok", !result->error);
 	if (result->error) {
 		add_error(json, result->error);
-		cJSON_AddStringToObject(json, "field", ovlt_field_name(result->field));
+		cJSON_AddStringToObject(json, "field",
+					ovlt_field_name(result->field));
 		cJSON_AddNumberToObject(json, "index", result->index);
 		cJSON_AddStringToObject(json, "message", result->message);
 	} else {
-		snprintf(device, sizeof(device), "%u:%u", major(result->dev), minor(result->dev));
+		char device[32];
+
+		snprintf(device, sizeof(device), "%u:%u", major(result->dev),
+			 minor(result->dev));
 		add_u64(json, "mnt_id", result->mnt_id);
 		cJSON_AddStringToObject(json, "device", device);
 	}
@@ -102,15 +106,16 @@ static void report_error(const struct ctl_entry *entry)
 
 	/* The mountpoint has been named already. */
 	if (!why[0] && result->field != OVLTREE_FIELD_NONE &&
-	    result->field != OVLTREE_FIELD_TARGET && result->field != OVLTREE_FIELD_MNT_ID)
+	    result->field != OVLTREE_FIELD_TARGET &&
+	    result->field != OVLTREE_FIELD_MNT_ID)
 		why = ovlt_field_name(result->field);
-	fprintf(stderr, "ovltreectl: %s: %s%s%s\n", entry->name, why, why[0] ? ": " : "",
-		strerror(-result->error));
+	fprintf(stderr, "ovltreectl: %s: %s%s%s\n", entry->name, why,
+		why[0] ? ": " : "", strerror(-result->error));
 }
 
 /* Tell what became of the entries; returns an exit status. */
-int ctl_report(struct ctl *ctl, const struct ovlt_batch *batch, struct ctl_entry *entries,
-	       size_t nr)
+int ctl_report(struct ctl *ctl, const struct ovlt_batch *batch,
+	       struct ctl_entry *entries, size_t nr)
 {
 	size_t failed = 0;
 
@@ -118,7 +123,8 @@ int ctl_report(struct ctl *ctl, const struct ovlt_batch *batch, struct ctl_entry
 		struct ctl_entry *entry = &entries[i];
 
 		if (entry->index >= 0)
-			entry->result = *ovlt_batch_get_result(batch, entry->index);
+			entry->result =
+				*ovlt_batch_get_result(batch, entry->index);
 		if (!entry->result.error)
 			continue;
 		failed++;

@@ -41,8 +41,10 @@ static struct ovltree_path to_path(const struct ovlt_file *file)
 {
 	return (struct ovltree_path){
 		.fd = file->fd,
-		.flags = (file->flags & OVLT_DATA ? OVLTREE_PATH_DATA : 0) |
-			 (file->flags & OVLT_NOFOLLOW ? OVLTREE_PATH_NOFOLLOW : 0),
+		.flags = ((file->flags & OVLT_DATA) ? OVLTREE_PATH_DATA : 0) |
+			 ((file->flags & OVLT_NOFOLLOW) ?
+				  OVLTREE_PATH_NOFOLLOW :
+				  0),
 		.path = to_u64(file->path),
 	};
 }
@@ -66,7 +68,8 @@ static void request_free(struct request *request)
 	free(request->results);
 }
 
-static int request_alloc(struct request *request, struct ovlt_entry **entries, unsigned int nr)
+static int request_alloc(struct request *request, struct ovlt_entry **entries,
+			 unsigned int nr)
 {
 	size_t nr_lower = 0, size = 0;
 
@@ -83,8 +86,8 @@ static int request_alloc(struct request *request, struct ovlt_entry **entries, u
 	request->lower = calloc(nr_lower + 1, sizeof(*request->lower));
 	request->options = malloc(size + 1);
 	request->results = calloc(nr, sizeof(*request->results));
-	if (!request->attach || !request->detach || !request->trees || !request->lower ||
-	    !request->options || !request->results) {
+	if (!request->attach || !request->detach || !request->trees ||
+	    !request->lower || !request->options || !request->results) {
 		request_free(request);
 		return -ENOMEM;
 	}
@@ -126,7 +129,8 @@ static void fill_tree(struct ovltree_tree *out, const struct ovlt_tree *tree,
 	}
 }
 
-static void fill_attach(struct request *request, struct ovlt_entry **entries, bool prepare)
+static void fill_attach(struct request *request, struct ovlt_entry **entries,
+			bool prepare)
 {
 	struct ovltree_path *lower = request->lower;
 	char *options = request->options;
@@ -138,7 +142,8 @@ static void fill_attach(struct request *request, struct ovlt_entry **entries, bo
 		const struct ovlt_entry *entry = entries[i];
 
 		if (entry->kind == OVLT_KIND_TREE) {
-			fill_tree(&request->trees[i], entry->tree, &lower, &options);
+			fill_tree(&request->trees[i], entry->tree, &lower,
+				  &options);
 			attach->tree = to_u64(&request->trees[i]);
 		} else {
 			attach->flags |= OVLTREE_ATTACH_MOUNT;
@@ -176,25 +181,29 @@ static void fill_detach(struct request *request, struct ovlt_entry **entries)
 	}
 }
 
-static void take_results(const struct request *request, struct ovlt_entry **entries, bool prepare)
+static void take_results(const struct request *request,
+			 struct ovlt_entry **entries, bool prepare)
 {
 	for (unsigned int i = 0; i < request->batch.nr; i++) {
 		const struct ovltree_result *result = &request->results[i];
 		struct ovlt_entry *entry = entries[i];
 
-		ovlt_entry_fail(entry, result->error, result->field, result->index, "%.*s",
-				OVLTREE_MESSAGE_MAX - 1, result->message);
+		ovlt_entry_fail(entry, result->error, result->field,
+				result->index, "%.*s", OVLTREE_MESSAGE_MAX - 1,
+				result->message);
 		if (result->error)
 			continue;
 		entry->result.mnt_id = result->mnt_id;
-		entry->result.dev = makedev(result->dev_major, result->dev_minor);
+		entry->result.dev =
+			makedev(result->dev_major, result->dev_minor);
 		if (prepare)
 			entry->out_fd = result->mnt_fd;
 	}
 }
 
-static int run(struct ovlt_ctx *ctx, unsigned long command, struct ovlt_entry **entries,
-	       unsigned int nr, unsigned int flags, struct ovlt_times *times)
+static int run(struct ovlt_ctx *ctx, unsigned long command,
+	       struct ovlt_entry **entries, unsigned int nr, unsigned int flags,
+	       struct ovlt_times *times)
 {
 	bool prepare = command == OVLTREE_IOC_PREPARE;
 	struct request request;
@@ -223,8 +232,9 @@ static int run(struct ovlt_ctx *ctx, unsigned long command, struct ovlt_entry **
 }
 
 /* What is too much for one ioctl goes into several, unless it belongs together. */
-static int split(struct ovlt_ctx *ctx, unsigned long command, struct ovlt_entry **entries,
-		 unsigned int nr, unsigned int flags, struct ovlt_times *times)
+static int split(struct ovlt_ctx *ctx, unsigned long command,
+		 struct ovlt_entry **entries, unsigned int nr,
+		 unsigned int flags, struct ovlt_times *times)
 {
 	unsigned int max = ctx->info.max_entries;
 	unsigned int part;
@@ -239,27 +249,31 @@ static int split(struct ovlt_ctx *ctx, unsigned long command, struct ovlt_entry 
 			return err;
 		/* Some are done, so the error is that of those that are left. */
 		for (unsigned int i = done; err && i < nr; i++)
-			ovlt_entry_fail(entries[i], err, OVLTREE_FIELD_NONE, 0, "%s", "");
+			ovlt_entry_blame(entries[i], err, OVLTREE_FIELD_NONE,
+					 0);
 		if (err)
 			break;
 	}
 	return 0;
 }
 
-static int ioctl_prepare(struct ovlt_ctx *ctx, struct ovlt_entry **entries, unsigned int nr,
-			 unsigned int flags, struct ovlt_times *times)
+static int ioctl_prepare(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			 unsigned int nr, unsigned int flags,
+			 struct ovlt_times *times)
 {
 	return split(ctx, OVLTREE_IOC_PREPARE, entries, nr, flags, times);
 }
 
-static int ioctl_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries, unsigned int nr,
-			unsigned int flags, struct ovlt_times *times)
+static int ioctl_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			unsigned int nr, unsigned int flags,
+			struct ovlt_times *times)
 {
 	return split(ctx, OVLTREE_IOC_ATTACH, entries, nr, flags, times);
 }
 
-static int ioctl_detach(struct ovlt_ctx *ctx, struct ovlt_entry **entries, unsigned int nr,
-			unsigned int flags, struct ovlt_times *times)
+static int ioctl_detach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			unsigned int nr, unsigned int flags,
+			struct ovlt_times *times)
 {
 	return split(ctx, OVLTREE_IOC_DETACH, entries, nr, flags, times);
 }
@@ -273,11 +287,15 @@ static int ioctl_open(struct ovlt_ctx *ctx, struct ovlt_info *info)
 	if (fd < 0)
 		return ovlt_ctx_fail(ctx, -errno, "open(\"" DEVICE "\")");
 	if (ioctl(fd, OVLTREE_IOC_INFO, &answer) < 0) {
-		err = ovlt_ctx_fail(ctx, -errno, DEVICE " does not answer as the module does");
+		err = ovlt_ctx_fail(ctx, -errno,
+				    DEVICE
+				    " does not answer as the module does");
 		goto out;
 	}
 	if (!answer.version || !answer.max_entries) {
-		err = ovlt_ctx_fail(ctx, -EPROTO, DEVICE " tells version %u and %u entries at most",
+		err = ovlt_ctx_fail(ctx, -EPROTO,
+				    DEVICE
+				    " tells version %u and %u entries at most",
 				    answer.version, answer.max_entries);
 		goto out;
 	}

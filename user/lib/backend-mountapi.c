@@ -35,7 +35,7 @@ static int build_plain(struct ovlt_entry *entry)
 	struct ovlt_fs fs;
 	int err;
 
-	err = ovlt_fs_open(&fs, entry);
+	err = ovlt_fs_open(&fs, entry, false);
 	if (err)
 		return err;
 	err = ovlt_fs_set_options(&fs);
@@ -52,10 +52,10 @@ static int build_plain(struct ovlt_entry *entry)
 static int build_detached(struct ovlt_entry *entry)
 {
 	struct ovlt_layers *layers = NULL;
-	struct ovlt_fs fs = { 0 };
+	struct ovlt_fs fs;
 	int err;
 
-	err = ovlt_fs_open(&fs, entry);
+	err = ovlt_fs_open(&fs, entry, false);
 	if (err)
 		return err;
 	err = ovlt_fs_set_options(&fs);
@@ -76,7 +76,8 @@ static int build_detached(struct ovlt_entry *entry)
 
 static int enter_private_ns(struct ovlt_entry *entry)
 {
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+	if (unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return ovlt_entry_fail(entry, -errno, OVLTREE_FIELD_NONE, 0,
 				       "cannot make a private mount namespace");
 	return 0;
@@ -90,13 +91,13 @@ static int build_private(void *arg)
 {
 	struct ovlt_entry *entry = arg;
 	struct ovlt_layers *layers = NULL;
-	struct ovlt_fs fs = { .private_ns = true };
+	struct ovlt_fs fs;
 	int err;
 
 	err = enter_private_ns(entry);
 	if (err)
 		return err;
-	err = ovlt_fs_open(&fs, entry);
+	err = ovlt_fs_open(&fs, entry, true);
 	if (err)
 		return err;
 	err = ovlt_fs_set_options(&fs);
@@ -134,14 +135,17 @@ static int build(struct ovlt_ctx *ctx, struct ovlt_entry *entry)
 		err = build_detached(entry);
 		if (!is_refused(entry, err))
 			return err;
-		ovlt_log(ctx, LOG_DEBUG, "no detached layers (%s): using a private mount namespace",
-			 entry->message);
-		ovlt_entry_fail(entry, 0, OVLTREE_FIELD_NONE, 0, "%s", "");
+		ovlt_log(
+			ctx, LOG_DEBUG,
+			"no detached layers (%s): using a private mount namespace",
+			entry->message);
+		ovlt_entry_blame(entry, 0, OVLTREE_FIELD_NONE, 0);
 	}
 	return ovlt_thread_call(build_private, entry);
 }
 
-static void fill_result(struct ovlt_entry *entry, int fd, const char *path, int flags)
+static void fill_result(struct ovlt_entry *entry, int fd, const char *path,
+			int flags)
 {
 	struct ovlt_mount_id id;
 
@@ -166,7 +170,7 @@ static int prepare_entry(struct ovlt_ctx *ctx, struct ovlt_entry *entry)
 
 	if (fd < 0)
 		return entry_failed(entry, fd);
-	ovlt_entry_fail(entry, 0, OVLTREE_FIELD_NONE, 0, "%s", "");
+	ovlt_entry_blame(entry, 0, OVLTREE_FIELD_NONE, 0);
 	entry->out_fd = fd;
 	fill_result(entry, fd, "", AT_EMPTY_PATH);
 	return 0;
@@ -193,7 +197,8 @@ static int enter_mntns(void *arg)
 	struct attach *attach = arg;
 
 	if (setns(attach->entry->mntns_fd, CLONE_NEWNS))
-		return ovlt_entry_fail(attach->entry, -errno, OVLTREE_FIELD_MNTNS_FD, 0, "%s", "");
+		return ovlt_entry_blame(attach->entry, -errno,
+					OVLTREE_FIELD_MNTNS_FD, 0);
 	return attach->fn(attach);
 }
 
@@ -202,19 +207,22 @@ static int attach_here(void *arg)
 	struct attach *attach = arg;
 	struct ovlt_entry *entry = attach->entry;
 	const struct ovlt_file *target = &entry->target;
-	struct mount_attr attr = { .propagation = ovlt_entry_propagation(entry) };
+	struct mount_attr attr = { .propagation =
+					   ovlt_entry_propagation(entry) };
 	unsigned int flags = MOVE_MOUNT_F_EMPTY_PATH;
 
 	if (!target->path)
 		flags |= MOVE_MOUNT_T_EMPTY_PATH;
 	if (!(target->flags & OVLT_NOFOLLOW))
 		flags |= MOVE_MOUNT_T_SYMLINKS;
-	if (move_mount(attach->mnt_fd, "", target->fd, target->path ? target->path : "", flags))
-		return ovlt_entry_fail(entry, -errno, OVLTREE_FIELD_TARGET, 0, "%s", "");
+	if (move_mount(attach->mnt_fd, "", target->fd,
+		       target->path ? target->path : "", flags))
+		return ovlt_entry_blame(entry, -errno, OVLTREE_FIELD_TARGET, 0);
 	attach->attached = true;
-	if (attr.propagation &&
-	    mount_setattr(attach->mnt_fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)))
-		return ovlt_entry_fail(entry, -errno, OVLTREE_FIELD_PROPAGATION, 0, "%s", "");
+	if (attr.propagation && mount_setattr(attach->mnt_fd, "", AT_EMPTY_PATH,
+					      &attr, sizeof(attr)))
+		return ovlt_entry_blame(entry, -errno,
+					OVLTREE_FIELD_PROPAGATION, 0);
 	return 0;
 }
 
@@ -231,11 +239,15 @@ static int undo_here(void *arg)
 /* Always in a thread, as it changes the working folder. */
 static void undo(struct ovlt_ctx *ctx, struct ovlt_entry *entry, int mnt_fd)
 {
-	struct attach attach = { .entry = entry, .mnt_fd = mnt_fd, .fn = undo_here };
-	int err = ovlt_thread_call(entry->mntns_fd < 0 ? undo_here : enter_mntns, &attach);
+	struct attach attach = { .entry = entry,
+				 .mnt_fd = mnt_fd,
+				 .fn = undo_here };
+	int err = ovlt_thread_call(
+		entry->mntns_fd < 0 ? undo_here : enter_mntns, &attach);
 
 	if (err)
-		ovlt_log(ctx, LOG_ERR, "cannot detach what was attached: %s", strerror(-err));
+		ovlt_log(ctx, LOG_ERR, "cannot detach what was attached: %s",
+			 strerror(-err));
 }
 
 /* move_mount(2) would move a mount that is attached already. */
@@ -247,7 +259,7 @@ static int check_detached(struct ovlt_entry *entry)
 
 	err = ovlt_mount_id_get(entry->mnt_fd, "", AT_EMPTY_PATH, &id);
 	if (err)
-		return ovlt_entry_fail(entry, err, OVLTREE_FIELD_MNT_FD, 0, "%s", "");
+		return ovlt_entry_blame(entry, err, OVLTREE_FIELD_MNT_FD, 0);
 	if (!id.root)
 		return ovlt_entry_fail(entry, -EINVAL, OVLTREE_FIELD_MNT_FD, 0,
 				       "not the root of a mount");
@@ -269,7 +281,8 @@ static int attach_entry(struct ovlt_ctx *ctx, struct ovlt_entry *entry)
 	struct attach attach = { .entry = entry, .fn = attach_here };
 	int err;
 
-	err = entry->kind == OVLT_KIND_TREE ? prepare_entry(ctx, entry) : check_detached(entry);
+	err = entry->kind == OVLT_KIND_TREE ? prepare_entry(ctx, entry) :
+					      check_detached(entry);
 	if (err)
 		return err;
 	attach.mnt_fd = entry_mount(entry);
@@ -298,7 +311,8 @@ static int detach_here(void *arg)
 {
 	struct detach *detach = arg;
 	struct ovlt_entry *entry = detach->entry;
-	int nofollow = detach->flags & UMOUNT_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
+	int nofollow = (detach->flags & UMOUNT_NOFOLLOW) ? AT_SYMLINK_NOFOLLOW :
+							   0;
 
 	fill_result(entry, AT_FDCWD, detach->path, nofollow);
 	return umount2(detach->path, detach->flags) ? -errno : 0;
@@ -323,10 +337,11 @@ static int detach_id(struct detach *detach)
 
 	err = ovlt_mount_id_path(entry->mnt_id, &path);
 	if (err == -ENOSYS)
-		return ovlt_entry_fail(entry, -EOPNOTSUPP, OVLTREE_FIELD_MNT_ID, 0,
-				       "this kernel has no unique ids of mounts");
+		return ovlt_entry_fail(
+			entry, -EOPNOTSUPP, OVLTREE_FIELD_MNT_ID, 0,
+			"this kernel has no unique ids of mounts");
 	if (err)
-		return ovlt_entry_fail(entry, err, OVLTREE_FIELD_MNT_ID, 0, "%s", "");
+		return ovlt_entry_blame(entry, err, OVLTREE_FIELD_MNT_ID, 0);
 	detach->path = path;
 	detach->flags |= UMOUNT_NOFOLLOW;
 	err = ovlt_mount_id_get(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &id);
@@ -345,9 +360,10 @@ static int detach_entry(struct ovlt_entry *entry)
 	struct detach detach = {
 		.entry = entry,
 		.path = target->path ? target->path : ".",
-		.flags = (entry->flags & OVLT_LAZY ? MNT_DETACH : 0) |
-			 (entry->flags & OVLT_FORCE ? MNT_FORCE : 0) |
-			 (target->flags & OVLT_NOFOLLOW ? UMOUNT_NOFOLLOW : 0),
+		.flags =
+			((entry->flags & OVLT_LAZY) ? MNT_DETACH : 0) |
+			((entry->flags & OVLT_FORCE) ? MNT_FORCE : 0) |
+			((target->flags & OVLT_NOFOLLOW) ? UMOUNT_NOFOLLOW : 0),
 	};
 	int err;
 
@@ -355,7 +371,8 @@ static int detach_entry(struct ovlt_entry *entry)
 	if (entry->kind == OVLT_KIND_ID) {
 		entry->result.field = OVLTREE_FIELD_MNT_ID;
 		err = detach_id(&detach);
-	} else if (target->path && (target->fd == AT_FDCWD || target->path[0] == '/')) {
+	} else if (target->path &&
+		   (target->fd == AT_FDCWD || target->path[0] == '/')) {
 		err = detach_here(&detach);
 	} else {
 		err = ovlt_thread_call(detach_below, &detach);
@@ -377,12 +394,13 @@ static void close_mount(struct ovlt_entry *entry)
 static void cancel(struct ovlt_entry *entry)
 {
 	close_mount(entry);
-	ovlt_entry_fail(entry, -ECANCELED, OVLTREE_FIELD_NONE, 0, "%s", "");
+	ovlt_entry_blame(entry, -ECANCELED, OVLTREE_FIELD_NONE, 0);
 	entry_failed(entry, -ECANCELED);
 }
 
-static int mount_prepare(struct ovlt_ctx *ctx, struct ovlt_entry **entries, unsigned int nr,
-			 unsigned int flags, struct ovlt_times *times)
+static int mount_prepare(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			 unsigned int nr, unsigned int flags,
+			 struct ovlt_times *times)
 {
 	(void)times;
 	for (unsigned int i = 0; i < nr; i++) {
@@ -396,8 +414,9 @@ static int mount_prepare(struct ovlt_ctx *ctx, struct ovlt_entry **entries, unsi
 	return 0;
 }
 
-static int mount_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries, unsigned int nr,
-			unsigned int flags, struct ovlt_times *times)
+static int mount_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			unsigned int nr, unsigned int flags,
+			struct ovlt_times *times)
 {
 	unsigned int failed = nr;
 
@@ -422,8 +441,9 @@ static int mount_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries, unsig
 	return 0;
 }
 
-static int mount_detach(struct ovlt_ctx *ctx, struct ovlt_entry **entries, unsigned int nr,
-			unsigned int flags, struct ovlt_times *times)
+static int mount_detach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			unsigned int nr, unsigned int flags,
+			struct ovlt_times *times)
 {
 	(void)ctx;
 	(void)flags;

@@ -23,7 +23,8 @@
  * Return: the batch with one reference, or NULL with errno EINVAL for unknown
  * flags, or ENOMEM.
  */
-OVLT_EXPORT struct ovlt_batch *ovlt_batch_new(struct ovlt_ctx *ctx, unsigned int flags)
+OVLT_EXPORT struct ovlt_batch *ovlt_batch_new(struct ovlt_ctx *ctx,
+					      unsigned int flags)
 {
 	struct ovlt_batch *batch;
 
@@ -83,8 +84,8 @@ OVLT_EXPORT void ovlt_batch_unref(struct ovlt_batch *batch)
 	free(batch);
 }
 
-int ovlt_entry_fail(struct ovlt_entry *entry, int err, unsigned int field, unsigned int index,
-		    const char *fmt, ...)
+int ovlt_entry_fail(struct ovlt_entry *entry, int err, unsigned int field,
+		    unsigned int index, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -97,6 +98,17 @@ int ovlt_entry_fail(struct ovlt_entry *entry, int err, unsigned int field, unsig
 	return err;
 }
 
+/* Fail an entry where the errno says it all. */
+int ovlt_entry_blame(struct ovlt_entry *entry, int err, unsigned int field,
+		     unsigned int index)
+{
+	entry->message[0] = '\0';
+	entry->result.error = err;
+	entry->result.field = field;
+	entry->result.index = index;
+	return err;
+}
+
 unsigned long ovlt_entry_propagation(const struct ovlt_entry *entry)
 {
 	if (!entry->propagation && entry->tree)
@@ -105,7 +117,8 @@ unsigned long ovlt_entry_propagation(const struct ovlt_entry *entry)
 }
 
 /* Add an entry; returns its index. */
-static int add_entry(struct ovlt_batch *batch, const struct ovlt_entry *template, int fd,
+static int add_entry(struct ovlt_batch *batch,
+		     const struct ovlt_entry *template, int fd,
 		     const char *target, unsigned int flags)
 {
 	struct ovlt_entry **entries;
@@ -125,7 +138,8 @@ static int add_entry(struct ovlt_batch *batch, const struct ovlt_entry *template
 	entry->out_fd = -1;
 	entry->result.message = entry->message;
 	if (target || fd >= 0) {
-		err = ovlt_file_set(&entry->target, fd, target, flags & OVLT_NOFOLLOW);
+		err = ovlt_file_set(&entry->target, fd, target,
+				    flags & OVLT_NOFOLLOW);
 		if (err) {
 			free(entry);
 			return err;
@@ -151,10 +165,12 @@ static int add_entry(struct ovlt_batch *batch, const struct ovlt_entry *template
  *
  * Return: the entry's index, -EINVAL for unknown flags, -ENOMEM.
  */
-OVLT_EXPORT int ovlt_batch_add_tree(struct ovlt_batch *batch, struct ovlt_tree *tree, int fd,
+OVLT_EXPORT int ovlt_batch_add_tree(struct ovlt_batch *batch,
+				    struct ovlt_tree *tree, int fd,
 				    const char *target, unsigned int flags)
 {
-	const struct ovlt_entry template = { .kind = OVLT_KIND_TREE, .tree = tree };
+	const struct ovlt_entry template = { .kind = OVLT_KIND_TREE,
+					     .tree = tree };
 
 	if (flags & ~OVLT_NOFOLLOW)
 		return -EINVAL;
@@ -174,10 +190,12 @@ OVLT_EXPORT int ovlt_batch_add_tree(struct ovlt_batch *batch, struct ovlt_tree *
  *
  * Return: as ovlt_batch_add_tree().
  */
-OVLT_EXPORT int ovlt_batch_add_mount(struct ovlt_batch *batch, int mnt_fd, int fd,
-				     const char *target, unsigned int flags)
+OVLT_EXPORT int ovlt_batch_add_mount(struct ovlt_batch *batch, int mnt_fd,
+				     int fd, const char *target,
+				     unsigned int flags)
 {
-	const struct ovlt_entry template = { .kind = OVLT_KIND_MOUNT, .mnt_fd = mnt_fd };
+	const struct ovlt_entry template = { .kind = OVLT_KIND_MOUNT,
+					     .mnt_fd = mnt_fd };
 
 	if (flags & ~OVLT_NOFOLLOW)
 		return -EINVAL;
@@ -196,8 +214,8 @@ OVLT_EXPORT int ovlt_batch_add_mount(struct ovlt_batch *batch, int mnt_fd, int f
  * Return: as ovlt_batch_add_tree(); -EBADF when there is neither a path nor a
  * descriptor.
  */
-OVLT_EXPORT int ovlt_batch_add_target(struct ovlt_batch *batch, int fd, const char *target,
-				      unsigned int flags)
+OVLT_EXPORT int ovlt_batch_add_target(struct ovlt_batch *batch, int fd,
+				      const char *target, unsigned int flags)
 {
 	const struct ovlt_entry template = {
 		.kind = OVLT_KIND_TARGET,
@@ -224,7 +242,8 @@ OVLT_EXPORT int ovlt_batch_add_target(struct ovlt_batch *batch, int fd, const ch
  *
  * Return: as ovlt_batch_add_tree().
  */
-OVLT_EXPORT int ovlt_batch_add_id(struct ovlt_batch *batch, uint64_t mnt_id, unsigned int flags)
+OVLT_EXPORT int ovlt_batch_add_id(struct ovlt_batch *batch, uint64_t mnt_id,
+				  unsigned int flags)
 {
 	const struct ovlt_entry template = {
 		.kind = OVLT_KIND_ID,
@@ -251,7 +270,8 @@ OVLT_EXPORT int ovlt_batch_add_id(struct ovlt_batch *batch, uint64_t mnt_id, uns
  *
  * Return: 0, -EINVAL when there is no such entry.
  */
-OVLT_EXPORT int ovlt_batch_set_mntns(struct ovlt_batch *batch, unsigned int index, int fd)
+OVLT_EXPORT int ovlt_batch_set_mntns(struct ovlt_batch *batch,
+				     unsigned int index, int fd)
 {
 	if (index >= batch->nr)
 		return -EINVAL;
@@ -269,7 +289,8 @@ OVLT_EXPORT int ovlt_batch_set_mntns(struct ovlt_batch *batch, unsigned int inde
  *
  * Return: 0, -EINVAL when there is no such entry.
  */
-OVLT_EXPORT int ovlt_batch_set_propagation(struct ovlt_batch *batch, unsigned int index,
+OVLT_EXPORT int ovlt_batch_set_propagation(struct ovlt_batch *batch,
+					   unsigned int index,
 					   unsigned long propagation)
 {
 	if (index >= batch->nr)
@@ -291,7 +312,8 @@ static int check_propagation(struct ovlt_entry *entry, bool prepare)
 	case MS_UNBINDABLE:
 		if (!prepare)
 			return 0;
-		return ovlt_entry_fail(entry, -EINVAL, OVLTREE_FIELD_PROPAGATION, 0,
+		return ovlt_entry_fail(entry, -EINVAL,
+				       OVLTREE_FIELD_PROPAGATION, 0,
 				       "given once attached, not before");
 	}
 	return ovlt_entry_fail(entry, -EINVAL, OVLTREE_FIELD_PROPAGATION, 0,
@@ -303,7 +325,8 @@ static int check_tree(struct ovlt_entry *entry)
 	const struct ovlt_tree *tree = entry->tree;
 
 	if (!tree->nr_lower)
-		return ovlt_entry_fail(entry, -EINVAL, OVLTREE_FIELD_LOWER, 0, "no lower layer");
+		return ovlt_entry_fail(entry, -EINVAL, OVLTREE_FIELD_LOWER, 0,
+				       "no lower layer");
 	if (tree->has_upper && !tree->has_work)
 		return ovlt_entry_fail(entry, -EINVAL, OVLTREE_FIELD_WORK, 0,
 				       "an upper folder needs a work folder");
@@ -316,15 +339,18 @@ static int check_tree(struct ovlt_entry *entry)
  */
 static int check_entry(struct ovlt_entry *entry, bool prepare)
 {
-	bool attach = entry->kind == OVLT_KIND_TREE || entry->kind == OVLT_KIND_MOUNT;
+	bool attach = entry->kind == OVLT_KIND_TREE ||
+		      entry->kind == OVLT_KIND_MOUNT;
 	int err = 0;
 
 	if (entry->kind == OVLT_KIND_TREE)
 		err = check_tree(entry);
 	if (!err && attach)
 		err = check_propagation(entry, prepare);
-	if (!err && attach && !prepare && !entry->target.path && entry->target.fd < 0)
-		err = ovlt_entry_fail(entry, -EBADF, OVLTREE_FIELD_TARGET, 0, "no mountpoint");
+	if (!err && attach && !prepare && !entry->target.path &&
+	    entry->target.fd < 0)
+		err = ovlt_entry_fail(entry, -EBADF, OVLTREE_FIELD_TARGET, 0,
+				      "no mountpoint");
 	return err;
 }
 
@@ -369,8 +395,9 @@ static void explain(struct ovlt_entry *entry)
 		 ovlt_field_name(result->field), name, why[0] ? ": " : "", why);
 }
 
-typedef int (*run_fn)(struct ovlt_ctx *ctx, struct ovlt_entry **entries, unsigned int nr,
-		      unsigned int flags, struct ovlt_times *times);
+typedef int (*run_fn)(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+		      unsigned int nr, unsigned int flags,
+		      struct ovlt_times *times);
 
 /* Run the entries that pass the checks; returns the number that failed. */
 static int run(struct ovlt_batch *batch, run_fn fn, bool prepare)
@@ -453,7 +480,8 @@ OVLT_EXPORT int ovlt_batch_prepare(struct ovlt_batch *batch)
 OVLT_EXPORT int ovlt_batch_attach(struct ovlt_batch *batch)
 {
 	const struct ovlt_backend *backend;
-	int err = check_kinds(batch, 1U << OVLT_KIND_TREE | 1U << OVLT_KIND_MOUNT);
+	int err = check_kinds(batch,
+			      1U << OVLT_KIND_TREE | 1U << OVLT_KIND_MOUNT);
 
 	if (!err)
 		err = ovlt_ctx_backend(batch->ctx, &backend);
@@ -472,7 +500,8 @@ OVLT_EXPORT int ovlt_batch_attach(struct ovlt_batch *batch)
 OVLT_EXPORT int ovlt_batch_detach(struct ovlt_batch *batch)
 {
 	const struct ovlt_backend *backend;
-	int err = check_kinds(batch, 1U << OVLT_KIND_TARGET | 1U << OVLT_KIND_ID);
+	int err =
+		check_kinds(batch, 1U << OVLT_KIND_TARGET | 1U << OVLT_KIND_ID);
 
 	if (!err && batch->flags & OVLT_ALL)
 		err = -EINVAL;
@@ -504,8 +533,8 @@ OVLT_EXPORT unsigned int ovlt_batch_get_nr(const struct ovlt_batch *batch)
  * Return: the result, which lives as long as @batch; or NULL with errno EINVAL
  * when there is no such entry.
  */
-OVLT_EXPORT const struct ovlt_result *ovlt_batch_get_result(const struct ovlt_batch *batch,
-							    unsigned int index)
+OVLT_EXPORT const struct ovlt_result *
+ovlt_batch_get_result(const struct ovlt_batch *batch, unsigned int index)
 {
 	if (index >= batch->nr) {
 		errno = EINVAL;
@@ -546,8 +575,8 @@ OVLT_EXPORT int ovlt_batch_take_fd(struct ovlt_batch *batch, unsigned int index)
  *
  * Thread rules: the thread that uses @batch. Since: 0.1.
  */
-OVLT_EXPORT void ovlt_batch_get_times(const struct ovlt_batch *batch, uint64_t *wait_ns,
-				      uint64_t *hold_ns)
+OVLT_EXPORT void ovlt_batch_get_times(const struct ovlt_batch *batch,
+				      uint64_t *wait_ns, uint64_t *hold_ns)
 {
 	if (wait_ns)
 		*wait_ns = batch->times.wait_ns;

@@ -97,7 +97,8 @@ OVLT_EXPORT void ovlt_ctx_unref(struct ovlt_ctx *ctx)
  *
  * Thread rules: before other threads use @ctx. Since: 0.1.
  */
-OVLT_EXPORT void ovlt_ctx_set_log(struct ovlt_ctx *ctx, ovlt_log_fn log, void *data)
+OVLT_EXPORT void ovlt_ctx_set_log(struct ovlt_ctx *ctx, ovlt_log_fn log,
+				  void *data)
 {
 	ctx->log = log;
 	ctx->log_data = data;
@@ -150,7 +151,8 @@ int ovlt_ctx_backend(struct ovlt_ctx *ctx, const struct ovlt_backend **backend)
 	pthread_mutex_lock(&ctx->lock);
 	if (!ctx->backend && ctx->wanted)
 		err = try_backend(ctx, ctx->wanted);
-	for (size_t i = 0; !ctx->backend && !ctx->wanted && i < ARRAY_SIZE(backends); i++)
+	for (size_t i = 0;
+	     !ctx->backend && !ctx->wanted && i < ARRAY_SIZE(backends); i++)
 		err = try_backend(ctx, backends[i]);
 	if (ctx->backend)
 		err = 0;
@@ -183,7 +185,8 @@ OVLT_EXPORT int ovlt_ctx_set_backend(struct ovlt_ctx *ctx, const char *name)
 			if (!strcmp(name, backends[i]->name))
 				wanted = backends[i];
 		if (!wanted)
-			err = ovlt_ctx_fail(ctx, -EINVAL, "no backend is called %s", name);
+			err = ovlt_ctx_fail(ctx, -EINVAL,
+					    "no backend is called %s", name);
 	}
 	if (!err && ctx->backend)
 		err = ovlt_ctx_fail(ctx, -EBUSY, "backend %s is in use already",
@@ -205,7 +208,8 @@ OVLT_EXPORT int ovlt_ctx_set_backend(struct ovlt_ctx *ctx, const char *name)
  * Return: 0; or, when no backend works, what open(2) or ioctl(2) of the last
  * that was tried said; ovlt_ctx_get_error() tells more.
  */
-OVLT_EXPORT int ovlt_ctx_get_info(struct ovlt_ctx *ctx, struct ovlt_info *info, size_t size)
+OVLT_EXPORT int ovlt_ctx_get_info(struct ovlt_ctx *ctx, struct ovlt_info *info,
+				  size_t size)
 {
 	const struct ovlt_backend *backend;
 	int err = ovlt_ctx_backend(ctx, &backend);
@@ -213,7 +217,8 @@ OVLT_EXPORT int ovlt_ctx_get_info(struct ovlt_ctx *ctx, struct ovlt_info *info, 
 	if (err)
 		return err;
 	memset(info, 0, size);
-	memcpy(info, &ctx->info, size < sizeof(ctx->info) ? size : sizeof(ctx->info));
+	memcpy(info, &ctx->info,
+	       size < sizeof(ctx->info) ? size : sizeof(ctx->info));
 	return 0;
 }
 
@@ -228,7 +233,8 @@ OVLT_EXPORT int ovlt_ctx_get_info(struct ovlt_ctx *ctx, struct ovlt_info *info, 
  *
  * Return: 0, or -ENOSPC when the text was cut.
  */
-OVLT_EXPORT int ovlt_ctx_get_error(struct ovlt_ctx *ctx, char *text, size_t size)
+OVLT_EXPORT int ovlt_ctx_get_error(struct ovlt_ctx *ctx, char *text,
+				   size_t size)
 {
 	int len;
 

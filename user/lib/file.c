@@ -11,7 +11,8 @@
 
 #include "private.h"
 
-int ovlt_file_set(struct ovlt_file *file, int fd, const char *path, unsigned int flags)
+int ovlt_file_set(struct ovlt_file *file, int fd, const char *path,
+		  unsigned int flags)
 {
 	char *copy = NULL;
 

@@ -13,10 +13,13 @@
 /* fsconfig(2) takes values of less than this. */
 #define VALUE_MAX_SIZE 256
 
-int ovlt_fs_open(struct ovlt_fs *fs, struct ovlt_entry *entry)
+int ovlt_fs_open(struct ovlt_fs *fs, struct ovlt_entry *entry, bool private_ns)
 {
-	fs->entry = entry;
-	fs->fd = fsopen("overlay", FSOPEN_CLOEXEC);
+	*fs = (struct ovlt_fs){
+		.fd = fsopen("overlay", FSOPEN_CLOEXEC),
+		.entry = entry,
+		.private_ns = private_ns,
+	};
 	if (fs->fd < 0)
 		return ovlt_entry_fail(entry, -errno, OVLTREE_FIELD_NONE, 0,
 				       "cannot open an overlay to configure");
@@ -33,7 +36,8 @@ void ovlt_fs_close(struct ovlt_fs *fs)
  * Blame a field, in the words of the kernel if it left any: each read(2) gives
  * a message after a letter for its kind. The last error is what counts.
  */
-static int fs_fail(struct ovlt_fs *fs, int err, unsigned int field, unsigned int index)
+static int fs_fail(struct ovlt_fs *fs, int err, unsigned int field,
+		   unsigned int index)
 {
 	char message[OVLTREE_MESSAGE_MAX] = "";
 	char line[1024];
@@ -43,8 +47,8 @@ static int fs_fail(struct ovlt_fs *fs, int err, unsigned int field, unsigned int
 		line[len] = '\0';
 		line[strcspn(line, "\n")] = '\0';
 		if (!strncmp(line, "e ", 2))
-			snprintf(message, sizeof(message), "%.*s", (int)sizeof(message) - 1,
-				 line + 2);
+			snprintf(message, sizeof(message), "%.*s",
+				 (int)sizeof(message) - 1, line + 2);
 	}
 	return ovlt_entry_fail(fs->entry, err, field, index, "%s", message);
 }
@@ -71,9 +75,11 @@ static int set_option(struct ovlt_fs *fs, unsigned int index)
 	if (!key)
 		return -ENOMEM;
 	if (names_layer(key))
-		err = ovlt_entry_fail(fs->entry, -EINVAL, OVLTREE_FIELD_OPTIONS, index,
-				      "%s is a layer, not an option", key);
-	else if (fsconfig(fs->fd, *value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key,
+		err = ovlt_entry_fail(fs->entry, -EINVAL, OVLTREE_FIELD_OPTIONS,
+				      index, "%s is a layer, not an option",
+				      key);
+	else if (fsconfig(fs->fd,
+			  *value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key,
 			  *value ? value + 1 : NULL, 0))
 		err = fs_fail(fs, -errno, OVLTREE_FIELD_OPTIONS, index);
 	free(key);
@@ -88,9 +94,11 @@ int ovlt_fs_set_options(struct ovlt_fs *fs)
 
 	for (unsigned int i = 0; !err && i < tree->nr_options; i++) {
 		err = set_option(fs, i);
-		has_source |= !strncmp(tree->options[i], "source=", strlen("source="));
+		has_source |= !strncmp(tree->options[i],
+				       "source=", strlen("source="));
 	}
-	if (!err && !has_source && fsconfig(fs->fd, FSCONFIG_SET_STRING, "source", "overlay", 0))
+	if (!err && !has_source &&
+	    fsconfig(fs->fd, FSCONFIG_SET_STRING, "source", "overlay", 0))
 		err = fs_fail(fs, -errno, OVLTREE_FIELD_NONE, 0);
 	return err;
 }
@@ -100,7 +108,8 @@ static bool leads_to(const char *path, int fd, bool mount)
 {
 	struct ovlt_mount_id a, b;
 
-	if (ovlt_mount_id_get(fd, "", AT_EMPTY_PATH, &a) || ovlt_mount_id_get(AT_FDCWD, path, 0, &b))
+	if (ovlt_mount_id_get(fd, "", AT_EMPTY_PATH, &a) ||
+	    ovlt_mount_id_get(AT_FDCWD, path, 0, &b))
 		return false;
 	return a.dev == b.dev && a.ino == b.ino && (!mount || a.id == b.id);
 }
@@ -121,7 +130,8 @@ static bool works_alone(const struct ovlt_file *file)
  * In a private namespace descriptors, and paths through procfs, still lead to
  * the mounts outside. What counts is the path, which leads to their copies.
  */
-static int layer_name(struct ovlt_fs *fs, const struct ovlt_file *file, int *fd, char **name)
+static int layer_name(struct ovlt_fs *fs, const struct ovlt_file *file, int *fd,
+		      char **name)
 {
 	const char *given = works_alone(file) ? file->path : NULL;
 	char *path;
@@ -143,7 +153,8 @@ static int layer_name(struct ovlt_fs *fs, const struct ovlt_file *file, int *fd,
 		*name = strdup(given);
 		return *name ? 0 : -ENOMEM;
 	}
-	if (path && strlen(path) < VALUE_MAX_SIZE && leads_to(path, *fd, !fs->private_ns)) {
+	if (path && strlen(path) < VALUE_MAX_SIZE &&
+	    leads_to(path, *fd, !fs->private_ns)) {
 		*name = path;
 		return 0;
 	}
@@ -168,8 +179,8 @@ static char *escape(const char *name, const char *special)
 	return escaped;
 }
 
-static int set_folder(struct ovlt_fs *fs, const char *key, const struct ovlt_file *file,
-		      unsigned int field)
+static int set_folder(struct ovlt_fs *fs, const char *key,
+		      const struct ovlt_file *file, unsigned int field)
 {
 	char *name = NULL, *value = NULL;
 	int fd = -1;
@@ -177,7 +188,7 @@ static int set_folder(struct ovlt_fs *fs, const char *key, const struct ovlt_fil
 
 	err = layer_name(fs, file, &fd, &name);
 	if (err) {
-		err = ovlt_entry_fail(fs->entry, err, field, 0, "%s", "");
+		err = ovlt_entry_blame(fs->entry, err, field, 0);
 		goto out;
 	}
 	/* These two, unlike "lowerdir+", overlayfs takes with escapes. */
@@ -202,13 +213,14 @@ int ovlt_fs_set_upper(struct ovlt_fs *fs)
 		return 0;
 	err = set_folder(fs, "upperdir", &tree->upper, OVLTREE_FIELD_UPPER);
 	if (!err)
-		err = set_folder(fs, "workdir", &tree->work, OVLTREE_FIELD_WORK);
+		err = set_folder(fs, "workdir", &tree->work,
+				 OVLTREE_FIELD_WORK);
 	return err;
 }
 
 static const char *lower_key(const struct ovlt_file *file)
 {
-	return file->flags & OVLT_DATA ? "datadir+" : "lowerdir+";
+	return (file->flags & OVLT_DATA) ? "datadir+" : "lowerdir+";
 }
 
 static int add_lower(struct ovlt_fs *fs, unsigned int index)
@@ -220,8 +232,10 @@ static int add_lower(struct ovlt_fs *fs, unsigned int index)
 
 	err = layer_name(fs, file, &fd, &name);
 	if (err)
-		err = ovlt_entry_fail(fs->entry, err, OVLTREE_FIELD_LOWER, index, "%s", "");
-	else if (fsconfig(fs->fd, FSCONFIG_SET_STRING, lower_key(file), name, 0))
+		err = ovlt_entry_blame(fs->entry, err, OVLTREE_FIELD_LOWER,
+				       index);
+	else if (fsconfig(fs->fd, FSCONFIG_SET_STRING, lower_key(file), name,
+			  0))
 		err = fs_fail(fs, -errno, OVLTREE_FIELD_LOWER, index);
 	ovlt_close(fd);
 	free(name);
@@ -237,7 +251,7 @@ static int set_lowerdir(struct ovlt_fs *fs)
 
 	for (unsigned int i = 0; i < tree->nr_lower; i++) {
 		const struct ovlt_file *file = &tree->lower[i];
-		const char *colons = !i ? "" : file->flags & OVLT_DATA ? "::" : ":";
+		const char *colons = (file->flags & OVLT_DATA) ? "::" : ":";
 		char *name = NULL, *escaped = NULL;
 		int fd, err;
 
@@ -247,15 +261,18 @@ static int set_lowerdir(struct ovlt_fs *fs)
 			err = escaped ? 0 : -ENOMEM;
 		}
 		if (!err)
-			len += snprintf(value + len, sizeof(value) - len, "%s%s", colons, escaped);
+			len += snprintf(value + len, sizeof(value) - len,
+					"%s%s", i ? colons : "", escaped);
 		free(escaped);
 		free(name);
 		ovlt_close(fd);
 		if (err)
-			return ovlt_entry_fail(fs->entry, err, OVLTREE_FIELD_LOWER, i, "%s", "");
+			return ovlt_entry_blame(fs->entry, err,
+						OVLTREE_FIELD_LOWER, i);
 		if (len >= sizeof(value))
-			return ovlt_entry_fail(fs->entry, -E2BIG, OVLTREE_FIELD_LOWER, i,
-					       "this kernel takes 255 bytes of names of layers");
+			return ovlt_entry_fail(
+				fs->entry, -E2BIG, OVLTREE_FIELD_LOWER, i,
+				"this kernel takes 255 bytes of names of layers");
 	}
 	if (fsconfig(fs->fd, FSCONFIG_SET_STRING, "lowerdir", value, 0))
 		return fs_fail(fs, -errno, OVLTREE_FIELD_LOWER, 0);
@@ -280,7 +297,8 @@ int ovlt_fs_set_lower_fds(struct ovlt_fs *fs, const int *fds)
 	struct ovlt_tree *tree = fs->entry->tree;
 
 	for (unsigned int i = 0; i < tree->nr_lower; i++)
-		if (fsconfig(fs->fd, FSCONFIG_SET_FD, lower_key(&tree->lower[i]), NULL, fds[i]))
+		if (fsconfig(fs->fd, FSCONFIG_SET_FD,
+			     lower_key(&tree->lower[i]), NULL, fds[i]))
 			return fs_fail(fs, -errno, OVLTREE_FIELD_LOWER, i);
 	return 0;
 }
@@ -293,17 +311,20 @@ static int refused(struct ovlt_fs *fs, int err)
 
 	switch (err) {
 	case -EBUSY:
-		return ovlt_entry_fail(entry, err, OVLTREE_FIELD_UPPER, 0,
-				       "upper or work folder in use by another overlay");
+		return ovlt_entry_fail(
+			entry, err, OVLTREE_FIELD_UPPER, 0,
+			"upper or work folder in use by another overlay");
 	case -ELOOP:
 		return ovlt_entry_fail(entry, err, OVLTREE_FIELD_LOWER, 0,
 				       "layers overlap, or are given twice");
 	case -EINVAL:
 		if (tree->nr_lower == 1 && !tree->has_upper)
-			return ovlt_entry_fail(entry, err, OVLTREE_FIELD_LOWER, 0,
-					       "without upper folder two lower layers are needed");
-		return ovlt_entry_fail(entry, err, OVLTREE_FIELD_TREE, 0,
-				       "refused by overlayfs, see the kernel log");
+			return ovlt_entry_fail(
+				entry, err, OVLTREE_FIELD_LOWER, 0,
+				"without upper folder two lower layers are needed");
+		return ovlt_entry_fail(
+			entry, err, OVLTREE_FIELD_TREE, 0,
+			"refused by overlayfs, see the kernel log");
 	}
 	return fs_fail(fs, err, OVLTREE_FIELD_TREE, 0);
 }

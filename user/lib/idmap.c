@@ -17,7 +17,8 @@
 /* The kernel takes a map in one write of less than a page, 340 lines at most. */
 #define MAP_SIZE 4096
 
-static int write_map(pid_t pid, char type, const struct ovlt_id_range *ranges, size_t nr)
+static int write_map(pid_t pid, char type, const struct ovlt_id_range *ranges,
+		     size_t nr)
 {
 	char path[64], map[MAP_SIZE];
 	size_t len = 0;
@@ -27,8 +28,9 @@ static int write_map(pid_t pid, char type, const struct ovlt_id_range *ranges, s
 	for (size_t i = 0; i < nr; i++) {
 		if (ranges[i].type != type && ranges[i].type != 'b')
 			continue;
-		len += snprintf(map + len, sizeof(map) - len, "%u %u %u\n", ranges[i].inner,
-				ranges[i].outer, ranges[i].count);
+		len += snprintf(map + len, sizeof(map) - len, "%u %u %u\n",
+				ranges[i].inner, ranges[i].outer,
+				ranges[i].count);
 		if (len >= sizeof(map))
 			return -E2BIG;
 	}
@@ -78,7 +80,8 @@ OVLT_EXPORT int ovlt_userns_open(const struct ovlt_id_range *ranges, size_t nr)
 	if (!nr)
 		return -EINVAL;
 	for (size_t i = 0; i < nr; i++)
-		if (!strchr("ugb", ranges[i].type) || !ranges[i].type || !ranges[i].count)
+		if (!strchr("ugb", ranges[i].type) || !ranges[i].type ||
+		    !ranges[i].count)
 			return -EINVAL;
 
 	/*
@@ -89,7 +92,8 @@ OVLT_EXPORT int ovlt_userns_open(const struct ovlt_id_range *ranges, size_t nr)
 	 */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_FILES, NULL, NULL, NULL, NULL);
+	pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_FILES, NULL, NULL, NULL,
+		      NULL);
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
@@ -125,7 +129,8 @@ static int parse_range(const char *text, struct ovlt_id_range *range)
 	/* Digits only: scanf() would let signs and blanks pass. */
 	if (text[strspn(text, "0123456789:")])
 		return -EINVAL;
-	if (sscanf(text, "%10llu:%10llu:%10llu%n", &number[0], &number[1], &number[2], &end) != 3 ||
+	if (sscanf(text, "%10llu:%10llu:%10llu%n", &number[0], &number[1],
+		   &number[2], &end) != 3 ||
 	    end < 0 || text[end])
 		return -EINVAL;
 	for (int i = 0; i < 3; i++)
@@ -162,7 +167,8 @@ OVLT_EXPORT int ovlt_userns_parse(const char *text)
 	copy = strdup(text);
 	if (!copy)
 		return -ENOMEM;
-	for (word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+	for (word = strtok_r(copy, " ", &rest); word;
+	     word = strtok_r(NULL, " ", &rest)) {
 		void *more = reallocarray(ranges, nr + 1, sizeof(*ranges));
 
 		if (!more) {

@@ -50,8 +50,8 @@ struct ovlt_layers {
 static int layer_fail(struct ovlt_layers *layers, int err, unsigned int index,
 		      const char *message)
 {
-	return ovlt_entry_fail(layers->fs->entry, err, OVLTREE_FIELD_LOWER, index, "%s",
-			       message);
+	return ovlt_entry_fail(layers->fs->entry, err, OVLTREE_FIELD_LOWER,
+			       index, "%s", message);
 }
 
 /* From a folder up to the root of its mount, or to that of the process. */
@@ -144,7 +144,8 @@ int ovlt_layers_new(struct ovlt_fs *fs, struct ovlt_layers **result)
 		layers->fds[layers->nr++] = fd;
 		err = find_group(layers, i);
 		if (err) {
-			err = layer_fail(layers, err, i, "cannot tell which mount it is on");
+			err = layer_fail(layers, err, i,
+					 "cannot tell which mount it is on");
 			goto out;
 		}
 	}
@@ -187,15 +188,20 @@ static int clone_group(struct ovlt_layers *layers, struct group *group, int fd,
 	};
 	int err;
 
-	group->clone_fd = open_tree(fd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
+	group->clone_fd = open_tree(
+		fd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
 	if (group->clone_fd < 0)
-		return layer_fail(layers, -errno, group->first, "its mount cannot be cloned");
-	if (!mount_setattr(group->clone_fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)))
+		return layer_fail(layers, -errno, group->first,
+				  "its mount cannot be cloned");
+	if (!mount_setattr(group->clone_fd, "", AT_EMPTY_PATH, &attr,
+			   sizeof(attr)))
 		return 0;
 	err = -errno;
 	/* The kernel has one EINVAL for a bad descriptor and for a bad mount. */
-	if (err == -EINVAL && ioctl(attr.userns_fd, NS_GET_NSTYPE) == CLONE_NEWUSER)
-		return layer_fail(layers, err, group->first, "its mount cannot be idmapped");
+	if (err == -EINVAL &&
+	    ioctl(attr.userns_fd, NS_GET_NSTYPE) == CLONE_NEWUSER)
+		return layer_fail(layers, err, group->first,
+				  "its mount cannot be idmapped");
 	return ovlt_entry_fail(entry, err, OVLTREE_FIELD_USERNS_FD, 0, "%s",
 			       err == -EINVAL ? "not a user namespace" : "");
 }
@@ -207,7 +213,7 @@ static int move_to_clone(struct ovlt_layers *layers, unsigned int index)
 	struct ovlt_mount_id here, there;
 	size_t len = strlen(group->root);
 	char *path = ovlt_fd_path(layers->fds[index]);
-	int err = 0;
+	int err;
 	int fd;
 
 	if (!path)
@@ -242,12 +248,14 @@ int ovlt_layers_clone(struct ovlt_layers *layers)
 	for (unsigned int i = 0; !err && i < layers->nr_groups; i++) {
 		struct group *group = &layers->groups[i];
 
-		err = clone_group(layers, group, group->root_fd, "", AT_EMPTY_PATH);
+		err = clone_group(layers, group, group->root_fd, "",
+				  AT_EMPTY_PATH);
 	}
 	for (unsigned int i = 0; !err && i < layers->nr; i++) {
 		err = move_to_clone(layers, i);
 		if (err)
-			err = layer_fail(layers, err, i, "moved while it was looked up");
+			err = layer_fail(layers, err, i,
+					 "moved while it was looked up");
 	}
 	return err;
 }
@@ -260,11 +268,15 @@ static int cover_group(struct ovlt_layers *layers, struct group *group)
 	err = clone_group(layers, group, AT_FDCWD, group->root, AT_RECURSIVE);
 	if (err)
 		return err;
-	if (move_mount(group->clone_fd, "", AT_FDCWD, group->root, MOVE_MOUNT_F_EMPTY_PATH))
-		return layer_fail(layers, -errno, group->first, "its mount cannot be covered");
+	if (move_mount(group->clone_fd, "", AT_FDCWD, group->root,
+		       MOVE_MOUNT_F_EMPTY_PATH))
+		return layer_fail(layers, -errno, group->first,
+				  "its mount cannot be covered");
 	/* What covers "/" is seen only from a root that is moved there. */
-	if (!strcmp(group->root, "/") && (fchdir(group->clone_fd) || chroot(".")))
-		return layer_fail(layers, -errno, group->first, "cannot change the root");
+	if (!strcmp(group->root, "/") &&
+	    (fchdir(group->clone_fd) || chroot(".")))
+		return layer_fail(layers, -errno, group->first,
+				  "cannot change the root");
 	return 0;
 }
 
@@ -286,12 +298,14 @@ int ovlt_layers_cover(struct ovlt_layers *layers)
 	char *cwd = getcwd(NULL, 0);
 	int err = 0;
 
-	qsort(layers->groups, layers->nr_groups, sizeof(*layers->groups), compare_groups);
+	qsort(layers->groups, layers->nr_groups, sizeof(*layers->groups),
+	      compare_groups);
 	for (unsigned int i = 0; !err && i < layers->nr_groups; i++)
 		err = cover_group(layers, &layers->groups[i]);
 	/* The working folder is now below a clone; without one, so be it. */
 	if (!err && cwd && cwd[0] == '/' && chdir(cwd))
-		err = layer_fail(layers, -errno, 0, "cannot return to the working folder");
+		err = layer_fail(layers, -errno, 0,
+				 "cannot return to the working folder");
 	free(cwd);
 	return err;
 }

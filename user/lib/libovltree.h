@@ -20,13 +20,13 @@ extern "C" {
 #endif
 
 /* Flags of files that a call names, and of an entry that is detached. */
-#define OVLT_DATA	(1U << 0)	/* a data-only lower layer */
-#define OVLT_NOFOLLOW	(1U << 1)	/* not through a final symbolic link */
-#define OVLT_LAZY	(1U << 2)	/* detach as MNT_DETACH does */
-#define OVLT_FORCE	(1U << 3)	/* detach as MNT_FORCE does */
+#define OVLT_DATA (1U << 0) /* a data-only lower layer */
+#define OVLT_NOFOLLOW (1U << 1) /* not through a final symbolic link */
+#define OVLT_LAZY (1U << 2) /* detach as MNT_DETACH does */
+#define OVLT_FORCE (1U << 3) /* detach as MNT_FORCE does */
 
 /* Flags of a batch. */
-#define OVLT_ALL	(1U << 0)	/* all entries or none */
+#define OVLT_ALL (1U << 0) /* all entries or none */
 
 /* Context */
 
@@ -63,7 +63,8 @@ struct ovlt_ctx *ovlt_ctx_ref(struct ovlt_ctx *ctx);
 void ovlt_ctx_unref(struct ovlt_ctx *ctx);
 void ovlt_ctx_set_log(struct ovlt_ctx *ctx, ovlt_log_fn log, void *data);
 int ovlt_ctx_set_backend(struct ovlt_ctx *ctx, const char *name);
-int ovlt_ctx_get_info(struct ovlt_ctx *ctx, struct ovlt_info *info, size_t size);
+int ovlt_ctx_get_info(struct ovlt_ctx *ctx, struct ovlt_info *info,
+		      size_t size);
 int ovlt_ctx_get_error(struct ovlt_ctx *ctx, char *text, size_t size);
 
 const char *ovlt_backend_name(unsigned int index);
@@ -104,7 +105,8 @@ int ovlt_tree_add_option(struct ovlt_tree *tree, const char *key,
 			 const char *value);
 int ovlt_tree_set_attr(struct ovlt_tree *tree, uint32_t attr);
 int ovlt_tree_set_userns(struct ovlt_tree *tree, int fd);
-int ovlt_tree_set_propagation(struct ovlt_tree *tree, unsigned long propagation);
+int ovlt_tree_set_propagation(struct ovlt_tree *tree,
+			      unsigned long propagation);
 int ovlt_tree_parse_options(struct ovlt_tree *tree, const char *options);
 const char *ovlt_tree_get_error(const struct ovlt_tree *tree);
 
@@ -135,8 +137,8 @@ struct ovlt_result {
 struct ovlt_batch *ovlt_batch_new(struct ovlt_ctx *ctx, unsigned int flags);
 struct ovlt_batch *ovlt_batch_ref(struct ovlt_batch *batch);
 void ovlt_batch_unref(struct ovlt_batch *batch);
-int ovlt_batch_add_tree(struct ovlt_batch *batch, struct ovlt_tree *tree, int fd,
-			const char *target, unsigned int flags);
+int ovlt_batch_add_tree(struct ovlt_batch *batch, struct ovlt_tree *tree,
+			int fd, const char *target, unsigned int flags);
 int ovlt_batch_add_mount(struct ovlt_batch *batch, int mnt_fd, int fd,
 			 const char *target, unsigned int flags);
 int ovlt_batch_add_target(struct ovlt_batch *batch, int fd, const char *target,

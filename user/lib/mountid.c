@@ -46,14 +46,17 @@ struct reply {
 
 _Static_assert(offsetof(struct reply, str) == 512, "struct statmount");
 
-static int get(int fd, const char *path, int flags, unsigned int mask, struct statx *stx)
+static int get(int fd, const char *path, int flags, unsigned int mask,
+	       struct statx *stx)
 {
-	if (statx(fd, path, flags | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, mask, stx))
+	if (statx(fd, path, flags | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, mask,
+		  stx))
 		return -errno;
 	return 0;
 }
 
-int ovlt_mount_id_get(int fd, const char *path, int flags, struct ovlt_mount_id *id)
+int ovlt_mount_id_get(int fd, const char *path, int flags,
+		      struct ovlt_mount_id *id)
 {
 	struct statx stx;
 	int err;

@@ -33,7 +33,8 @@ static const struct flag flags[] = {
 	{ "atime", .clear = MOUNT_ATTR__ATIME },
 	{ "relatime", .clear = MOUNT_ATTR__ATIME },
 	{ "norelatime", .clear = MOUNT_ATTR__ATIME },
-	{ "strictatime", .set = MOUNT_ATTR_STRICTATIME, .clear = MOUNT_ATTR__ATIME },
+	{ "strictatime", .set = MOUNT_ATTR_STRICTATIME,
+	  .clear = MOUNT_ATTR__ATIME },
 	{ "nostrictatime", .clear = MOUNT_ATTR__ATIME },
 	{ "nodiratime", .set = MOUNT_ATTR_NODIRATIME },
 	{ "diratime", .clear = MOUNT_ATTR_NODIRATIME },
@@ -49,8 +50,9 @@ static const struct flag flags[] = {
 
 /* What fstab(5) and mount(8) say to themselves, nothing to do with the kernel. */
 static const char *const userspace[] = {
-	"defaults", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users",
-	"nousers", "owner", "noowner", "group", "nogroup", "silent", "loud",
+	"defaults", "auto",   "noauto",	 "nofail",  "_netdev",
+	"user",	    "nouser", "users",	 "nousers", "owner",
+	"noowner",  "group",  "nogroup", "silent",  "loud",
 };
 
 /* Cuts the first option off at a comma that is neither escaped nor quoted. */
@@ -118,7 +120,9 @@ static int add_lowerdir(struct ovlt_tree *tree, char *value)
 			*p = '\0';
 		}
 		if (!*layer)
-			return ovlt_tree_fail(tree, -EINVAL, "lowerdir has an empty name in it");
+			return ovlt_tree_fail(
+				tree, -EINVAL,
+				"lowerdir has an empty name in it");
 		unescape(layer);
 		err = ovlt_tree_add_lower(tree, AT_FDCWD, layer, kind);
 		if (err)
@@ -170,12 +174,9 @@ static const struct value {
 	const char *name;
 	int (*set)(struct ovlt_tree *tree, char *value);
 } values[] = {
-	{ "lowerdir", add_lowerdir },
-	{ "lowerdir+", add_lower },
-	{ "datadir+", add_data },
-	{ "upperdir", set_upper },
-	{ "workdir", set_work },
-	{ "X-mount.idmap", set_idmap },
+	{ "lowerdir", add_lowerdir }, { "lowerdir+", add_lower },
+	{ "datadir+", add_data },     { "upperdir", set_upper },
+	{ "workdir", set_work },      { "X-mount.idmap", set_idmap },
 };
 
 static bool is_remark(const char *name)
@@ -205,16 +206,21 @@ static int parse_option(struct ovlt_tree *tree, char *option)
 		if (strcmp(option, values[i].name))
 			continue;
 		if (!value || !*value)
-			return ovlt_tree_fail(tree, -EINVAL, "%s needs a value", option);
+			return ovlt_tree_fail(tree, -EINVAL, "%s needs a value",
+					      option);
 		return values[i].set(tree, value);
 	}
 	for (size_t i = 0; !value && i < ARRAY_SIZE(flags); i++) {
 		if (strcmp(option, flags[i].name))
 			continue;
 		set_flag(tree, &flags[i]);
-		return flags[i].superblock ? ovlt_tree_add_option(tree, option, NULL) : 0;
+		if (!flags[i].superblock)
+			return 0;
+		break;
 	}
-	return is_remark(option) ? 0 : ovlt_tree_add_option(tree, option, value);
+	if (is_remark(option))
+		return 0;
+	return ovlt_tree_add_option(tree, option, value);
 }
 
 /**
@@ -244,7 +250,8 @@ static int parse_option(struct ovlt_tree *tree, char *option)
  * that the option stands for; ovlt_tree_get_error() tells more. Options before
  * the bad one have been taken.
  */
-OVLT_EXPORT int ovlt_tree_parse_options(struct ovlt_tree *tree, const char *options)
+OVLT_EXPORT int ovlt_tree_parse_options(struct ovlt_tree *tree,
+					const char *options)
 {
 	char *copy = strdup(options);
 	char *rest = copy;

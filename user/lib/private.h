@@ -16,13 +16,13 @@
 
 #include "libovltree.h"
 
-#define OVLT_EXPORT	__attribute__((visibility("default")))
-#define OVLT_PRINTF(f)	__attribute__((format(printf, f, (f) + 1)))
+#define OVLT_EXPORT __attribute__((visibility("default")))
+#define OVLT_PRINTF(f) __attribute__((format(printf, f, (f) + 1)))
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* What overlayfs itself allows. */
-#define OVLT_MAX_LOWER	500
+#define OVLT_MAX_LOWER 500
 
 struct ovlt_entry;
 struct ovlt_times;
@@ -173,6 +173,8 @@ struct ovlt_entry {
 
 int ovlt_entry_fail(struct ovlt_entry *entry, int err, unsigned int field,
 		    unsigned int index, const char *fmt, ...) OVLT_PRINTF(5);
+int ovlt_entry_blame(struct ovlt_entry *entry, int err, unsigned int field,
+		     unsigned int index);
 unsigned long ovlt_entry_propagation(const struct ovlt_entry *entry);
 
 struct ovlt_batch {
@@ -200,7 +202,7 @@ struct ovlt_fs {
 	bool private_ns;
 };
 
-int ovlt_fs_open(struct ovlt_fs *fs, struct ovlt_entry *entry);
+int ovlt_fs_open(struct ovlt_fs *fs, struct ovlt_entry *entry, bool private_ns);
 int ovlt_fs_set_options(struct ovlt_fs *fs);
 int ovlt_fs_set_upper(struct ovlt_fs *fs);
 int ovlt_fs_set_lower(struct ovlt_fs *fs);

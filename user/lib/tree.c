@@ -95,10 +95,12 @@ OVLT_EXPORT const char *ovlt_tree_get_error(const struct ovlt_tree *tree)
 	return tree->error;
 }
 
-static int check_flags(struct ovlt_tree *tree, unsigned int flags, unsigned int known)
+static int check_flags(struct ovlt_tree *tree, unsigned int flags,
+		       unsigned int known)
 {
 	if (flags & ~known)
-		return ovlt_tree_fail(tree, -EINVAL, "unknown flags %#x", flags & ~known);
+		return ovlt_tree_fail(tree, -EINVAL, "unknown flags %#x",
+				      flags & ~known);
 	return ovlt_tree_fail(tree, 0, "%s", "");
 }
 
@@ -116,8 +118,8 @@ static int check_flags(struct ovlt_tree *tree, unsigned int flags, unsigned int 
  * Return: 0, -EINVAL for unknown flags, -EBADF when there is neither a path nor
  * a descriptor, -ENOMEM.
  */
-OVLT_EXPORT int ovlt_tree_add_lower(struct ovlt_tree *tree, int fd, const char *path,
-				    unsigned int flags)
+OVLT_EXPORT int ovlt_tree_add_lower(struct ovlt_tree *tree, int fd,
+				    const char *path, unsigned int flags)
 {
 	struct ovlt_file file = { .fd = -1 };
 	struct ovlt_file *lower;
@@ -152,8 +154,8 @@ OVLT_EXPORT int ovlt_tree_add_lower(struct ovlt_tree *tree, int fd, const char *
  *
  * Return: as ovlt_tree_add_lower().
  */
-OVLT_EXPORT int ovlt_tree_set_upper(struct ovlt_tree *tree, int fd, const char *path,
-				    unsigned int flags)
+OVLT_EXPORT int ovlt_tree_set_upper(struct ovlt_tree *tree, int fd,
+				    const char *path, unsigned int flags)
 {
 	int err = check_flags(tree, flags, OVLT_NOFOLLOW);
 
@@ -177,8 +179,8 @@ OVLT_EXPORT int ovlt_tree_set_upper(struct ovlt_tree *tree, int fd, const char *
  *
  * Return: as ovlt_tree_add_lower().
  */
-OVLT_EXPORT int ovlt_tree_set_work(struct ovlt_tree *tree, int fd, const char *path,
-				   unsigned int flags)
+OVLT_EXPORT int ovlt_tree_set_work(struct ovlt_tree *tree, int fd,
+				   const char *path, unsigned int flags)
 {
 	int err = check_flags(tree, flags, OVLT_NOFOLLOW);
 
@@ -202,20 +204,24 @@ OVLT_EXPORT int ovlt_tree_set_work(struct ovlt_tree *tree, int fd, const char *p
  *
  * Return: 0, -EINVAL for a key that can't be one, -ENOMEM.
  */
-OVLT_EXPORT int ovlt_tree_add_option(struct ovlt_tree *tree, const char *key, const char *value)
+OVLT_EXPORT int ovlt_tree_add_option(struct ovlt_tree *tree, const char *key,
+				     const char *value)
 {
 	char **options;
 	char *option;
 	int len;
 
 	if (!*key || strchr(key, '='))
-		return ovlt_tree_fail(tree, -EINVAL, "\"%s\" is no option's name", key);
+		return ovlt_tree_fail(tree, -EINVAL,
+				      "\"%s\" is no option's name", key);
 	ovlt_tree_fail(tree, 0, "%s", "");
-	options = reallocarray(tree->options, tree->nr_options + 1, sizeof(*options));
+	options = reallocarray(tree->options, tree->nr_options + 1,
+			       sizeof(*options));
 	if (!options)
 		return -ENOMEM;
 	tree->options = options;
-	len = asprintf(&option, "%s%s%s", key, value ? "=" : "", value ? value : "");
+	len = asprintf(&option, "%s%s%s", key, value ? "=" : "",
+		       value ? value : "");
 	if (len < 0)
 		return -ENOMEM;
 	options[tree->nr_options++] = option;
@@ -277,7 +283,8 @@ OVLT_EXPORT int ovlt_tree_set_userns(struct ovlt_tree *tree, int fd)
  *
  * Return: 0. The value is checked when the tree is attached.
  */
-OVLT_EXPORT int ovlt_tree_set_propagation(struct ovlt_tree *tree, unsigned long propagation)
+OVLT_EXPORT int ovlt_tree_set_propagation(struct ovlt_tree *tree,
+					  unsigned long propagation)
 {
 	tree->propagation = propagation;
 	return 0;

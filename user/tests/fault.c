@@ -25,52 +25,64 @@ static bool fails(void)
 	       !__atomic_sub_fetch(&fail_call, 1, __ATOMIC_RELAXED);
 }
 
-#define WRAP(type, bad, err, name, params, args)	\
-	type __real_##name params;			\
-	type __wrap_##name params;			\
-	type __wrap_##name params			\
-	{						\
-		if (fails()) {				\
-			errno = err;			\
-			return bad;			\
-		}					\
-		return __real_##name args;		\
+#define WRAP(type, bad, err, name, params, args) \
+	type __real_##name params;               \
+	type __wrap_##name params;               \
+	type __wrap_##name params                \
+	{                                        \
+		if (fails()) {                   \
+			errno = err;             \
+			return bad;              \
+		}                                \
+		return __real_##name args;       \
 	}
 
-WRAP(int, -1, EIO, fsopen, (const char *type, unsigned int flags), (type, flags))
-WRAP(int, -1, EIO, fsmount, (int fd, unsigned int flags, unsigned int attr), (fd, flags, attr))
-WRAP(int, -1, EIO, open_tree, (int fd, const char *path, unsigned int flags), (fd, path, flags))
+WRAP(int, -1, EIO, fsopen, (const char *type, unsigned int flags),
+     (type, flags))
+WRAP(int, -1, EIO, fsmount, (int fd, unsigned int flags, unsigned int attr),
+     (fd, flags, attr))
+WRAP(int, -1, EIO, open_tree, (int fd, const char *path, unsigned int flags),
+     (fd, path, flags))
 WRAP(int, -1, EIO, mount_setattr,
-     (int fd, const char *path, unsigned int flags, struct mount_attr *attr, size_t size),
+     (int fd, const char *path, unsigned int flags, struct mount_attr *attr,
+      size_t size),
      (fd, path, flags, attr, size))
 WRAP(int, -1, EIO, move_mount,
-     (int from, const char *path, int to, const char *target, unsigned int flags),
+     (int from, const char *path, int to, const char *target,
+      unsigned int flags),
      (from, path, to, target, flags))
 WRAP(int, -1, EIO, statx,
-     (int fd, const char *path, int flags, unsigned int mask, struct statx *stx),
+     (int fd, const char *path, int flags, unsigned int mask,
+      struct statx *stx),
      (fd, path, flags, mask, stx))
 WRAP(int, -1, EIO, unshare, (int flags), (flags))
 WRAP(int, -1, EIO, mount,
-     (const char *source, const char *target, const char *type, unsigned long flags,
-      const void *data), (source, target, type, flags, data))
+     (const char *source, const char *target, const char *type,
+      unsigned long flags, const void *data),
+     (source, target, type, flags, data))
 WRAP(int, EAGAIN, EAGAIN, pthread_create,
-     (pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),
+     (pthread_t * thread, const pthread_attr_t *attr, void *(*fn)(void *),
+      void *arg),
      (thread, attr, fn, arg))
 WRAP(void *, NULL, ENOMEM, calloc, (size_t nr, size_t size), (nr, size))
 WRAP(void *, NULL, ENOMEM, malloc, (size_t size), (size))
 WRAP(char *, NULL, ENOMEM, strdup, (const char *s), (s))
 WRAP(char *, NULL, ENOMEM, strndup, (const char *s, size_t size), (s, size))
-WRAP(ssize_t, -1, EIO, readlink, (const char *path, char *buf, size_t size), (path, buf, size))
+WRAP(ssize_t, -1, EIO, readlink, (const char *path, char *buf, size_t size),
+     (path, buf, size))
 
-int __real_fsconfig(int fd, unsigned int command, const char *key, const void *value, int aux);
-int __wrap_fsconfig(int fd, unsigned int command, const char *key, const void *value, int aux)
+int __real_fsconfig(int fd, unsigned int command, const char *key,
+		    const void *value, int aux);
+int __wrap_fsconfig(int fd, unsigned int command, const char *key,
+		    const void *value, int aux)
 {
 	if (fails()) {
 		errno = EIO;
 		return -1;
 	}
 	/* So that it is the kernel that says so, under a name that it doesn't have. */
-	if (key && no_append && (!strcmp(key, "lowerdir+") || !strcmp(key, "datadir+")))
+	if (key && no_append &&
+	    (!strcmp(key, "lowerdir+") || !strcmp(key, "datadir+")))
 		key = "nonsense";
 	if (key && no_fd && command == FSCONFIG_SET_FD) {
 		errno = EINVAL;
@@ -99,7 +111,8 @@ static struct ovlt_ctx *setup(void)
 	put("l1/a", "l1");
 	put("l2/b", "l2");
 	put("d/c", "d");
-	ASSERT(!mkdir("u", 0755) && !mkdir("w", 0755) && !mkdir("m", 0755) && !mkdir("n", 0755));
+	ASSERT(!mkdir("u", 0755) && !mkdir("w", 0755) && !mkdir("m", 0755) &&
+	       !mkdir("n", 0755));
 	ASSERT(ctx);
 	ASSERT_EQ(0, ovlt_ctx_set_backend(ctx, backend));
 	return ctx;
@@ -123,8 +136,10 @@ static void sweep(const char *options, unsigned int flags)
 		int ret;
 
 		ASSERT(batch);
-		ASSERT_EQ(0, ovlt_batch_add_tree(batch, tree, AT_FDCWD, "m", 0));
-		ASSERT_EQ(1, ovlt_batch_add_tree(batch, tree, AT_FDCWD, "n", 0));
+		ASSERT_EQ(0,
+			  ovlt_batch_add_tree(batch, tree, AT_FDCWD, "m", 0));
+		ASSERT_EQ(1,
+			  ovlt_batch_add_tree(batch, tree, AT_FDCWD, "n", 0));
 		fail_call = n;
 		ret = ovlt_batch_attach(batch);
 		injected = !fail_call;
@@ -140,7 +155,8 @@ static void sweep(const char *options, unsigned int flags)
 				const char *target = i ? "n" : "m";
 
 				failed += outcome.error < 0;
-				ASSERT_EQ(!outcome.error, !!mount_line(at(target)));
+				ASSERT_EQ(!outcome.error,
+					  !!mount_line(at(target)));
 				if (!outcome.error)
 					ASSERT_OK(detach(ctx, target, 0));
 			}
@@ -192,7 +208,8 @@ static void without_append(void)
 
 	no_append = true;
 	put("x:y\\z,/f", "odd");
-	tree = make_tree("lowerdir=l1:l2:x\\:y\\\\z\\,::d,upperdir=u,workdir=w");
+	tree = make_tree(
+		"lowerdir=l1:l2:x\\:y\\\\z\\,::d,upperdir=u,workdir=w");
 	ASSERT_OK(attach(ctx, tree, "m"));
 	ASSERT_STR("l1", get("m/a"));
 	ASSERT_STR("l2", get("m/b"));
@@ -217,7 +234,8 @@ static void without_append(void)
 static void without_detached_layers(void)
 {
 	struct ovlt_ctx *ctx = setup();
-	struct ovlt_tree *tree = make_tree("lowerdir=l1:l2,upperdir=u,workdir=w," IDMAP);
+	struct ovlt_tree *tree =
+		make_tree("lowerdir=l1:l2,upperdir=u,workdir=w," IDMAP);
 	struct stat st;
 
 	no_fd = true;
@@ -236,12 +254,8 @@ static void without_detached_layers(void)
 }
 
 static const struct test tests[] = {
-	TEST(plain),
-	TEST(plain_all),
-	TEST(idmapped),
-	TEST(idmapped_all),
-	TEST(without_append),
-	TEST(without_detached_layers),
+	TEST(plain),	    TEST(plain_all),	  TEST(idmapped),
+	TEST(idmapped_all), TEST(without_append), TEST(without_detached_layers),
 };
 
 int main(void)

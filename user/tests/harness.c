@@ -10,6 +10,9 @@
 
 #define EXIT_SKIP 4
 
+/* There when built with -fsanitize=address. */
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
 char test_dir[] = "/tmp/ovltree-XXXXXX";
 
 static struct {
@@ -101,7 +104,8 @@ static void unescape_octal(char *s)
 
 	for (; *s; s++) {
 		if (*s == '\\' && s[1] && s[2] && s[3]) {
-			*d++ = (s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0');
+			*d++ = (s[1] - '0') * 64 + (s[2] - '0') * 8 +
+			       (s[3] - '0');
 			s += 3;
 		} else {
 			*d++ = *s;
@@ -119,7 +123,8 @@ const char *mount_line(const char *target)
 	bool found = false;
 
 	ASSERT(text);
-	for (char *l = strtok_r(text, "\n", &rest); l; l = strtok_r(NULL, "\n", &rest)) {
+	for (char *l = strtok_r(text, "\n", &rest); l;
+	     l = strtok_r(NULL, "\n", &rest)) {
 		char point[4096];
 
 		if (sscanf(l, "%*s %*s %*s %*s %4095s", point) != 1)
@@ -180,11 +185,13 @@ struct outcome outcome_of(const struct ovlt_batch *batch, unsigned int index)
 		.mnt_id = result->mnt_id,
 		.dev = result->dev,
 	};
-	snprintf(outcome.message, sizeof(outcome.message), "%s", result->message);
+	snprintf(outcome.message, sizeof(outcome.message), "%s",
+		 result->message);
 	return outcome;
 }
 
-struct outcome attach(struct ovlt_ctx *ctx, struct ovlt_tree *tree, const char *target)
+struct outcome attach(struct ovlt_ctx *ctx, struct ovlt_tree *tree,
+		      const char *target)
 {
 	struct ovlt_batch *batch = ovlt_batch_new(ctx, 0);
 	struct outcome outcome;
@@ -199,7 +206,8 @@ struct outcome attach(struct ovlt_ctx *ctx, struct ovlt_tree *tree, const char *
 	return outcome;
 }
 
-struct outcome detach(struct ovlt_ctx *ctx, const char *target, unsigned int flags)
+struct outcome detach(struct ovlt_ctx *ctx, const char *target,
+		      unsigned int flags)
 {
 	struct ovlt_batch *batch = ovlt_batch_new(ctx, 0);
 	struct outcome outcome;
@@ -220,14 +228,15 @@ struct ovlt_tree *make_tree(const char *options)
 
 	ASSERT(tree);
 	if (ovlt_tree_parse_options(tree, options))
-		fail_at(__FILE__, __LINE__, "%s: %s", options, ovlt_tree_get_error(tree));
+		fail_at(__FILE__, __LINE__, "%s: %s", options,
+			ovlt_tree_get_error(tree));
 	return tree;
 }
 
 static void run_child(const struct test *test)
 {
 	unsigned int fds;
-	char *table;
+	char *table, *after;
 
 	/* A test that hangs is one that failed. */
 	alarm(120);
@@ -241,7 +250,12 @@ static void run_child(const struct test *test)
 	test->run();
 
 	ASSERT_EQ(fds, count_fds());
-	ASSERT_STR(table, read_all("/proc/self/mountinfo"));
+	after = read_all("/proc/self/mountinfo");
+	ASSERT_STR(table, after);
+	free(table);
+	free(after);
+	if (__lsan_do_recoverable_leak_check)
+		ASSERT(!__lsan_do_recoverable_leak_check());
 	fflush(stdout);
 	_exit(EXIT_SUCCESS);
 }
@@ -274,7 +288,8 @@ static void run_test(const char *variant, const struct test *test)
 }
 
 /* Returns the number of failures so far; with @skipped the tests are only named. */
-int run_tests(const char *variant, const struct test *tests, size_t nr, bool skipped)
+int run_tests(const char *variant, const struct test *tests, size_t nr,
+	      bool skipped)
 {
 	if (!tap.nr) {
 		puts("TAP version 13");
@@ -285,7 +300,8 @@ int run_tests(const char *variant, const struct test *tests, size_t nr, bool ski
 	}
 	for (size_t i = 0; i < nr; i++) {
 		if (skipped) {
-			printf("ok %u - %s %s # SKIP\n", ++tap.nr, variant, tests[i].name);
+			printf("ok %u - %s %s # SKIP\n", ++tap.nr, variant,
+			       tests[i].name);
 			tap.skipped++;
 		} else {
 			run_test(variant, &tests[i]);
@@ -298,7 +314,7 @@ int run_tests(const char *variant, const struct test *tests, size_t nr, bool ski
 int tap_done(void)
 {
 	rmdir(test_dir);
-	printf("1..%u\n# %u passed, %u failed, %u skipped\n", tap.nr, tap.passed, tap.failed,
-	       tap.skipped);
+	printf("1..%u\n# %u passed, %u failed, %u skipped\n", tap.nr,
+	       tap.passed, tap.failed, tap.skipped);
 	return tap.failed || !tap.passed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

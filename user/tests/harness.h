@@ -30,36 +30,43 @@ struct test {
 	void (*run)(void);
 };
 
+/* clang-format off */
 #define TEST(fn) { #fn, fn }
+/* clang-format on */
 
 void fail_at(const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4), noreturn));
 void skip(const char *why) __attribute__((noreturn));
 
-#define ASSERT(cond) do {						\
-	if (!(cond))							\
-		fail_at(__FILE__, __LINE__, "not so: %s (errno %d)",	\
-			#cond, errno);					\
-} while (0)
+#define ASSERT(cond)                                                         \
+	do {                                                                 \
+		if (!(cond))                                                 \
+			fail_at(__FILE__, __LINE__, "not so: %s (errno %d)", \
+				#cond, errno);                               \
+	} while (0)
 
-#define ASSERT_EQ(expected, seen) do {					\
-	long long e_ = (long long)(expected), s_ = (long long)(seen);	\
-	if (e_ != s_)							\
-		fail_at(__FILE__, __LINE__, "%s is %lld instead of %lld", \
-			#seen, s_, e_);					\
-} while (0)
+#define ASSERT_EQ(expected, seen)                                             \
+	do {                                                                  \
+		long long e_ = (long long)(expected), s_ = (long long)(seen); \
+		if (e_ != s_)                                                 \
+			fail_at(__FILE__, __LINE__,                           \
+				"%s is %lld instead of %lld", #seen, s_, e_); \
+	} while (0)
 
-#define ASSERT_STR(expected, seen) do {					\
-	const char *e_ = (expected), *s_ = (seen);			\
-	if (!s_ || strcmp(e_, s_))					\
-		fail_at(__FILE__, __LINE__, "%s is \"%s\" instead of \"%s\"", \
-			#seen, s_ ? s_ : "(null)", e_);			\
-} while (0)
+#define ASSERT_STR(expected, seen)                                       \
+	do {                                                             \
+		const char *e_ = (expected), *s_ = (seen);               \
+		if (!s_ || strcmp(e_, s_))                               \
+			fail_at(__FILE__, __LINE__,                      \
+				"%s is \"%s\" instead of \"%s\"", #seen, \
+				s_ ? s_ : "(null)", e_);                 \
+	} while (0)
 
 /* The tmpfs of the test, which is also its working folder. */
 extern char test_dir[];
 
-int run_tests(const char *variant, const struct test *tests, size_t nr, bool skipped);
+int run_tests(const char *variant, const struct test *tests, size_t nr,
+	      bool skipped);
 int tap_done(void);
 
 char *read_all(const char *path);
@@ -81,25 +88,34 @@ struct outcome {
 };
 
 struct outcome outcome_of(const struct ovlt_batch *batch, unsigned int index);
-struct outcome attach(struct ovlt_ctx *ctx, struct ovlt_tree *tree, const char *target);
-struct outcome detach(struct ovlt_ctx *ctx, const char *target, unsigned int flags);
+struct outcome attach(struct ovlt_ctx *ctx, struct ovlt_tree *tree,
+		      const char *target);
+struct outcome detach(struct ovlt_ctx *ctx, const char *target,
+		      unsigned int flags);
 struct ovlt_tree *make_tree(const char *options);
 
-#define ASSERT_OK(call) do {						\
-	struct outcome o_ = (call);					\
-	if (o_.error)							\
-		fail_at(__FILE__, __LINE__, "%s: %s, %s %u: %s",	\
-			#call, strerrorname_np(-o_.error),		\
-			ovlt_field_name(o_.field), o_.index, o_.message); \
-} while (0)
+#define ASSERT_OK(call)                                                  \
+	do {                                                             \
+		struct outcome o_ = (call);                              \
+		if (o_.error)                                            \
+			fail_at(__FILE__, __LINE__, "%s: %s, %s %u: %s", \
+				#call, strerrorname_np(-o_.error),       \
+				ovlt_field_name(o_.field), o_.index,     \
+				o_.message);                             \
+	} while (0)
 
-#define ASSERT_FAIL(err, fld, idx, call) do {				\
-	struct outcome o_ = (call);					\
-	if (o_.error != -(err) || o_.field != (fld) || o_.index != (idx)) \
-		fail_at(__FILE__, __LINE__, "%s: %s, %s %u: %s; instead of %s, %s %u", \
-			#call, o_.error ? strerrorname_np(-o_.error) : "0", \
-			ovlt_field_name(o_.field), o_.index, o_.message, \
-			strerrorname_np(err), ovlt_field_name(fld), (unsigned int)(idx)); \
-} while (0)
+#define ASSERT_FAIL(err, fld, idx, call)                                     \
+	do {                                                                 \
+		struct outcome o_ = (call);                                  \
+		if (o_.error != -(err) || o_.field != (fld) ||               \
+		    o_.index != (idx))                                       \
+			fail_at(__FILE__, __LINE__,                          \
+				"%s: %s, %s %u: %s; instead of %s, %s %u",   \
+				#call,                                       \
+				o_.error ? strerrorname_np(-o_.error) : "0", \
+				ovlt_field_name(o_.field), o_.index,         \
+				o_.message, strerrorname_np(err),            \
+				ovlt_field_name(fld), (unsigned int)(idx));  \
+	} while (0)
 
 #endif /* HARNESS_H */

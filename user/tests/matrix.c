@@ -16,11 +16,12 @@
 #include "harness.h"
 
 /* glibc 2.36's <sys/mount.h> and <linux/mount.h> exclude each other. */
-int mount(const char *source, const char *target, const char *type, unsigned long flags,
-	  const void *data);
+int mount(const char *source, const char *target, const char *type,
+	  unsigned long flags, const void *data);
 int umount2(const char *target, int flags);
 int fsopen(const char *type, unsigned int flags);
-int fsconfig(int fd, unsigned int command, const char *key, const void *value, int aux);
+int fsconfig(int fd, unsigned int command, const char *key, const void *value,
+	     int aux);
 int fsmount(int fd, unsigned int flags, unsigned int attr);
 int open_tree(int fd, const char *path, unsigned int flags);
 #define MNT_DETACH 2
@@ -147,7 +148,8 @@ static void options_in_mountinfo(void)
 	const char *line;
 
 	setup();
-	ASSERT_OK(attach_options(LOWERS "," UPPER ",redirect_dir=on,xino=off,volatile", "m"));
+	ASSERT_OK(attach_options(
+		LOWERS "," UPPER ",redirect_dir=on,xino=off,volatile", "m"));
 	line = mount_line(at("m"));
 	ASSERT(has(line, " - overlay overlay rw,"));
 	ASSERT(has(line, "lowerdir+=l1,lowerdir+=l2,lowerdir+=l3,"));
@@ -180,16 +182,19 @@ static void attributes(void)
 		{ "strictatime", " rw " },
 		{ "noatime,relatime", " rw,relatime " },
 		{ "nosuid,nodev,suid", " rw,nodev,relatime " },
-		{ "ro,nosuid,nodev,noexec,noatime", " ro,nosuid,nodev,noexec,noatime " },
+		{ "ro,nosuid,nodev,noexec,noatime",
+		  " ro,nosuid,nodev,noexec,noatime " },
 	};
 	char options[256];
 
 	setup();
 	for (size_t i = 0; i < ARRAY_SIZE(variants); i++) {
-		snprintf(options, sizeof(options), LOWERS "," UPPER ",%s", variants[i].options);
+		snprintf(options, sizeof(options), LOWERS "," UPPER ",%s",
+			 variants[i].options);
 		ASSERT_OK(attach_options(options, "m"));
 		if (!has(mount_line(at("m")), variants[i].shown))
-			fail_at(__FILE__, __LINE__, "%s: %s", options, mount_line(at("m")));
+			fail_at(__FILE__, __LINE__, "%s: %s", options,
+				mount_line(at("m")));
 		ASSERT_OK(detach(ctx, "m", 0));
 	}
 	teardown();
@@ -199,8 +204,9 @@ static void attributes(void)
 static void odd_names(void)
 {
 	static const char *const names[] = {
-		"a,b", "a:b", "a::b", "a b", "a\\b", "a\\:b", "a\\\\b", "\"a\"", "a=b",
-		"\t", "#", "\\", ":", ",", "\303\244",
+		"a,b",	 "a:b",	   "a::b",  "a b", "a\\b",
+		"a\\:b", "a\\\\b", "\"a\"", "a=b", "\t",
+		"#",	 "\\",	   ":",	    ",",   "\303\244",
 	};
 	char name[64];
 
@@ -246,8 +252,9 @@ static void escapes_in_options(void)
 	ASSERT_OK(attach_options("lowerdir+=l1,lowerdir+=x\\,y:z \\\\q", "m"));
 	ASSERT_STR("odd", get("m/f"));
 	ASSERT_OK(detach(ctx, "m", 0));
-	ASSERT_OK(attach_options("lowerdir=l1,upperdir=x\\,y:z \\\\qu,workdir=x\\,y\\:z \\\\qw",
-				 "m"));
+	ASSERT_OK(attach_options(
+		"lowerdir=l1,upperdir=x\\,y:z \\\\qu,workdir=x\\,y\\:z \\\\qw",
+		"m"));
 	ASSERT_STR("upper", get("m/f"));
 	ASSERT_OK(detach(ctx, "m", 0));
 	teardown();
@@ -342,18 +349,21 @@ static void symbolic_links(void)
 	ASSERT_OK(attach_options("lowerdir=l1:link", "target"));
 	ASSERT(mount_line(at("m")));
 	ASSERT_STR("l2", get("m/b"));
-	ASSERT_FAIL(EINVAL, OVLTREE_FIELD_TARGET, 0, detach(ctx, "target", OVLT_NOFOLLOW));
+	ASSERT_FAIL(EINVAL, OVLTREE_FIELD_TARGET, 0,
+		    detach(ctx, "target", OVLT_NOFOLLOW));
 	ASSERT_OK(detach(ctx, "target", 0));
 
 	ASSERT_EQ(0, ovlt_tree_add_lower(tree, AT_FDCWD, "l1", OVLT_NOFOLLOW));
-	ASSERT_EQ(0, ovlt_tree_add_lower(tree, AT_FDCWD, "link", OVLT_NOFOLLOW));
+	ASSERT_EQ(0,
+		  ovlt_tree_add_lower(tree, AT_FDCWD, "link", OVLT_NOFOLLOW));
 	ASSERT_FAIL(EINVAL, OVLTREE_FIELD_LOWER, 1, attach(ctx, tree, "m"));
 	ovlt_tree_unref(tree);
 
 	tree = make_tree(LOWERS);
 	batch = ovlt_batch_new(ctx, 0);
 	ASSERT(batch);
-	ASSERT_EQ(0, ovlt_batch_add_tree(batch, tree, AT_FDCWD, "target", OVLT_NOFOLLOW));
+	ASSERT_EQ(0, ovlt_batch_add_tree(batch, tree, AT_FDCWD, "target",
+					 OVLT_NOFOLLOW));
 	ASSERT_EQ(1, ovlt_batch_attach(batch));
 	ASSERT_FAIL(EINVAL, OVLTREE_FIELD_TARGET, 0, outcome_of(batch, 0));
 	ovlt_batch_unref(batch);
@@ -367,13 +377,15 @@ static void data_only_layers(void)
 	put("meta/f", "");
 	ASSERT(!truncate("meta/f", 4));
 	ASSERT(!setxattr("meta/f", "trusted.overlay.metacopy", "", 0, 0));
-	ASSERT(!setxattr("meta/f", "trusted.overlay.redirect", "/object", 7, 0));
+	ASSERT(!setxattr("meta/f", "trusted.overlay.redirect", "/object", 7,
+			 0));
 	put("data/object", "data");
 	ASSERT_OK(attach_options("lowerdir=meta::data,metacopy=on", "m"));
 	ASSERT_STR("data", get("m/f"));
 	ASSERT(!get("m/object") && errno == ENOENT);
 	ASSERT_OK(detach(ctx, "m", 0));
-	ASSERT_OK(attach_options("lowerdir+=meta,datadir+=l3,datadir+=data,metacopy=on", "m"));
+	ASSERT_OK(attach_options(
+		"lowerdir+=meta,datadir+=l3,datadir+=data,metacopy=on", "m"));
 	ASSERT_STR("data", get("m/f"));
 	ASSERT_OK(detach(ctx, "m", 0));
 	ASSERT_FAIL(EINVAL, OVLTREE_FIELD_LOWER, 2,
@@ -414,12 +426,13 @@ static void own(const char *path, uid_t uid, gid_t gid)
 	ASSERT(!lchown(path, uid, gid));
 }
 
-#define ASSERT_OWNER(path, uid, gid) do {				\
-	struct stat st_;						\
-	ASSERT(!lstat((path), &st_));					\
-	ASSERT_EQ(uid, st_.st_uid);					\
-	ASSERT_EQ(gid, st_.st_gid);					\
-} while (0)
+#define ASSERT_OWNER(path, uid, gid)          \
+	do {                                  \
+		struct stat st_;              \
+		ASSERT(!lstat((path), &st_)); \
+		ASSERT_EQ(uid, st_.st_uid);   \
+		ASSERT_EQ(gid, st_.st_gid);   \
+	} while (0)
 
 static void idmap_ownership(void)
 {
@@ -476,12 +489,15 @@ static void idmap_several_mounts(void)
 	setup();
 	ASSERT(!mkdir("t1", 0755) && !mount("t1", "t1", "tmpfs", 0, NULL));
 	put("t1/x/a/f", "a");
-	ASSERT(!mkdir("t1/t2", 0755) && !mount("t2", "t1/t2", "tmpfs", 0, NULL));
-	ASSERT(!mkdir("t1/t2/t3", 0755) && !mount("t3", "t1/t2/t3", "tmpfs", 0, NULL));
+	ASSERT(!mkdir("t1/t2", 0755) &&
+	       !mount("t2", "t1/t2", "tmpfs", 0, NULL));
+	ASSERT(!mkdir("t1/t2/t3", 0755) &&
+	       !mount("t3", "t1/t2/t3", "tmpfs", 0, NULL));
 	put("t1/t2/t3/b/g", "b");
 	put("t1/t2/t3/y/c/h", "c");
-	ASSERT_OK(attach_options("lowerdir=t1/t2/t3/b:l1:t1/x/a:t1/t2/t3/y/c," UPPER "," IDMAP,
-				 "m"));
+	ASSERT_OK(attach_options(
+		"lowerdir=t1/t2/t3/b:l1:t1/x/a:t1/t2/t3/y/c," UPPER "," IDMAP,
+		"m"));
 	ASSERT_STR("b", get("m/g"));
 	ASSERT_OWNER("m/a", 100000, 200000);
 	ASSERT_OWNER("m/f", 100000, 200000);
@@ -489,7 +505,8 @@ static void idmap_several_mounts(void)
 	ASSERT_OWNER("m/h", 100000, 200000);
 	ASSERT_OK(detach(ctx, "m", 0));
 	/* No clone of a mount is left that would keep it busy. */
-	ASSERT(!umount2("t1/t2/t3", 0) && !umount2("t1/t2", 0) && !umount2("t1", 0));
+	ASSERT(!umount2("t1/t2/t3", 0) && !umount2("t1/t2", 0) &&
+	       !umount2("t1", 0));
 	teardown();
 }
 
@@ -556,7 +573,8 @@ static void idmap_by_path(void)
 	setup();
 	fd = ovlt_userns_open(&range, 1);
 	ASSERT(fd >= 0);
-	snprintf(options, sizeof(options), LOWERS ",X-mount.idmap=/proc/self/fd/%d", fd);
+	snprintf(options, sizeof(options),
+		 LOWERS ",X-mount.idmap=/proc/self/fd/%d", fd);
 	ASSERT_OK(attach_options(options, "m"));
 	ASSERT_OWNER("m/a", 300000, 300000);
 	ASSERT_OK(detach(ctx, "m", 0));
@@ -610,14 +628,21 @@ static void tree_errors(void)
 		{ "lowerdir=l1", EINVAL, OVLTREE_FIELD_LOWER, 0 },
 		{ UPPER, EINVAL, OVLTREE_FIELD_LOWER, 0 },
 		{ LOWERS ",upperdir=u", EINVAL, OVLTREE_FIELD_WORK, 0 },
-		{ LOWERS ",upperdir=none,workdir=w", ENOENT, OVLTREE_FIELD_UPPER, 0 },
-		{ LOWERS ",upperdir=l1/a,workdir=w", EINVAL, OVLTREE_FIELD_UPPER, 0 },
-		{ LOWERS ",upperdir=u,workdir=none", ENOENT, OVLTREE_FIELD_WORK, 0 },
-		{ LOWERS ",upperdir=u,workdir=u/w", ENOENT, OVLTREE_FIELD_WORK, 0 },
-		{ LOWERS ",upperdir=u,workdir=u", EINVAL, OVLTREE_FIELD_TREE, 0 },
-		{ LOWERS ",xino=on,nonsense", EINVAL, OVLTREE_FIELD_OPTIONS, 1 },
+		{ LOWERS ",upperdir=none,workdir=w", ENOENT,
+		  OVLTREE_FIELD_UPPER, 0 },
+		{ LOWERS ",upperdir=l1/a,workdir=w", EINVAL,
+		  OVLTREE_FIELD_UPPER, 0 },
+		{ LOWERS ",upperdir=u,workdir=none", ENOENT, OVLTREE_FIELD_WORK,
+		  0 },
+		{ LOWERS ",upperdir=u,workdir=u/w", ENOENT, OVLTREE_FIELD_WORK,
+		  0 },
+		{ LOWERS ",upperdir=u,workdir=u", EINVAL, OVLTREE_FIELD_TREE,
+		  0 },
+		{ LOWERS ",xino=on,nonsense", EINVAL, OVLTREE_FIELD_OPTIONS,
+		  1 },
 		{ LOWERS ",nonsense=1", EINVAL, OVLTREE_FIELD_OPTIONS, 0 },
-		{ LOWERS ",redirect_dir=perhaps", EINVAL, OVLTREE_FIELD_OPTIONS, 0 },
+		{ LOWERS ",redirect_dir=perhaps", EINVAL, OVLTREE_FIELD_OPTIONS,
+		  0 },
 		{ LOWERS ",volatile=1", EINVAL, OVLTREE_FIELD_OPTIONS, 0 },
 		{ LOWERS ",X-mount.mkdir", EINVAL, OVLTREE_FIELD_OPTIONS, 0 },
 		{ "lowerdir=l1:l1," UPPER, ELOOP, OVLTREE_FIELD_LOWER, 0 },
@@ -625,10 +650,12 @@ static void tree_errors(void)
 
 	setup();
 	for (size_t i = 0; i < ARRAY_SIZE(variants); i++) {
-		struct outcome outcome = attach_options(variants[i].options, "m");
+		struct outcome outcome =
+			attach_options(variants[i].options, "m");
 
 		printf("# %s: %s\n", variants[i].options, outcome.message);
-		ASSERT_FAIL(variants[i].error, variants[i].field, variants[i].index, outcome);
+		ASSERT_FAIL(variants[i].error, variants[i].field,
+			    variants[i].index, outcome);
 		ASSERT(!mount_line(at("m")));
 	}
 	teardown();
@@ -663,7 +690,8 @@ static void layers_are_no_options(void)
 
 		ASSERT_EQ(0, ovlt_tree_add_option(tree, "xino", "off"));
 		ASSERT_EQ(0, ovlt_tree_add_option(tree, keys[i], "l1"));
-		ASSERT_FAIL(EINVAL, OVLTREE_FIELD_OPTIONS, 1, attach(ctx, tree, "m"));
+		ASSERT_FAIL(EINVAL, OVLTREE_FIELD_OPTIONS, 1,
+			    attach(ctx, tree, "m"));
 		ovlt_tree_unref(tree);
 	}
 	teardown();
@@ -672,7 +700,9 @@ static void layers_are_no_options(void)
 static void attribute_errors(void)
 {
 	static const uint32_t attrs[] = {
-		0x80000000, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NOATIME | MOUNT_ATTR_STRICTATIME,
+		0x80000000,
+		MOUNT_ATTR_IDMAP,
+		MOUNT_ATTR_NOATIME | MOUNT_ATTR_STRICTATIME,
 	};
 
 	setup();
@@ -680,7 +710,8 @@ static void attribute_errors(void)
 		struct ovlt_tree *tree = make_tree(LOWERS);
 
 		ASSERT_EQ(0, ovlt_tree_set_attr(tree, attrs[i]));
-		ASSERT_FAIL(EINVAL, OVLTREE_FIELD_ATTR, 0, attach(ctx, tree, "m"));
+		ASSERT_FAIL(EINVAL, OVLTREE_FIELD_ATTR, 0,
+			    attach(ctx, tree, "m"));
 		ovlt_tree_unref(tree);
 	}
 	teardown();
@@ -694,11 +725,16 @@ static void target_errors(void)
 	put("file", "");
 	memset(name, 'x', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
-	ASSERT_FAIL(ENOENT, OVLTREE_FIELD_TARGET, 0, attach_options(LOWERS, "none"));
-	ASSERT_FAIL(ENOENT, OVLTREE_FIELD_TARGET, 0, attach_options(LOWERS, ""));
-	ASSERT_FAIL(EINVAL, OVLTREE_FIELD_TARGET, 0, attach_options(LOWERS, "file"));
-	ASSERT_FAIL(ENOTDIR, OVLTREE_FIELD_TARGET, 0, attach_options(LOWERS, "file/x"));
-	ASSERT_FAIL(ENAMETOOLONG, OVLTREE_FIELD_TARGET, 0, attach_options(LOWERS, name));
+	ASSERT_FAIL(ENOENT, OVLTREE_FIELD_TARGET, 0,
+		    attach_options(LOWERS, "none"));
+	ASSERT_FAIL(ENOENT, OVLTREE_FIELD_TARGET, 0,
+		    attach_options(LOWERS, ""));
+	ASSERT_FAIL(EINVAL, OVLTREE_FIELD_TARGET, 0,
+		    attach_options(LOWERS, "file"));
+	ASSERT_FAIL(ENOTDIR, OVLTREE_FIELD_TARGET, 0,
+		    attach_options(LOWERS, "file/x"));
+	ASSERT_FAIL(ENAMETOOLONG, OVLTREE_FIELD_TARGET, 0,
+		    attach_options(LOWERS, name));
 	teardown();
 }
 
@@ -706,7 +742,8 @@ static void target_errors(void)
 
 static void same_target_twice(void)
 {
-	struct ovlt_tree *one = make_tree("lowerdir=l1:l2"), *two = make_tree("lowerdir=l3:l2");
+	struct ovlt_tree *one = make_tree("lowerdir=l1:l2"),
+			 *two = make_tree("lowerdir=l3:l2");
 	struct ovlt_batch *batch;
 
 	setup();
@@ -728,7 +765,8 @@ static void same_target_twice(void)
 
 static void entries_stand_alone(void)
 {
-	struct ovlt_tree *good = make_tree(LOWERS), *bad = make_tree("lowerdir=l1:none");
+	struct ovlt_tree *good = make_tree(LOWERS),
+			 *bad = make_tree("lowerdir=l1:none");
 	struct ovlt_tree *unfit = make_tree(LOWERS ",upperdir=u");
 	struct ovlt_batch *batch;
 
@@ -793,17 +831,22 @@ static void all_or_nothing(void)
 		/* The bad one is first, in the middle, last. */
 		for (unsigned int at = 0; at < 3; at++) {
 			struct ovlt_tree *tree = make_tree(bad[i].options);
-			struct ovlt_batch *batch = ovlt_batch_new(ctx, OVLT_ALL);
+			struct ovlt_batch *batch =
+				ovlt_batch_new(ctx, OVLT_ALL);
 
 			ASSERT(batch);
 			for (unsigned int j = 0; j < 3; j++)
-				ASSERT_EQ(j, ovlt_batch_add_tree(batch, j == at ? tree : good,
-								 AT_FDCWD,
-								 j == at ? bad[i].target : "m", 0));
+				ASSERT_EQ(j,
+					  ovlt_batch_add_tree(
+						  batch, j == at ? tree : good,
+						  AT_FDCWD,
+						  j == at ? bad[i].target : "m",
+						  0));
 			ASSERT_EQ(3, ovlt_batch_attach(batch));
 			for (unsigned int j = 0; j < 3; j++)
 				if (j != at)
-					ASSERT_EQ(-ECANCELED, outcome_of(batch, j).error);
+					ASSERT_EQ(-ECANCELED,
+						  outcome_of(batch, j).error);
 			ASSERT_FAIL(bad[i].error, bad[i].field, bad[i].index,
 				    outcome_of(batch, at));
 			after = read_all("/proc/self/mountinfo");
@@ -860,7 +903,8 @@ static void big_batch(void)
 	for (unsigned int i = 0; i < nr; i++) {
 		snprintf(path, sizeof(path), "big%u", i);
 		ASSERT(!mkdir(path, 0755));
-		ASSERT_EQ(i, ovlt_batch_add_tree(batch, tree, AT_FDCWD, path, 0));
+		ASSERT_EQ(i,
+			  ovlt_batch_add_tree(batch, tree, AT_FDCWD, path, 0));
 	}
 	ASSERT_EQ(0, ovlt_batch_attach(batch));
 	ASSERT_EQ(nr, count_mounts() - before);
@@ -883,7 +927,8 @@ static void big_batch(void)
 		batch = ovlt_batch_new(ctx, OVLT_ALL);
 		ASSERT(batch);
 		for (unsigned int i = 0; i < nr; i++)
-			ASSERT_EQ(i, ovlt_batch_add_tree(batch, tree, AT_FDCWD, "m", 0));
+			ASSERT_EQ(i, ovlt_batch_add_tree(batch, tree, AT_FDCWD,
+							 "m", 0));
 		ret = ovlt_batch_attach(batch);
 		ASSERT_EQ(-E2BIG, ret);
 		ovlt_batch_unref(batch);
@@ -917,7 +962,8 @@ static void batch_runs_again(void)
 
 static void prepare_then_attach(void)
 {
-	struct ovlt_tree *tree = make_tree(LOWERS), *mapped = make_tree(LOWERS "," IDMAP);
+	struct ovlt_tree *tree = make_tree(LOWERS),
+			 *mapped = make_tree(LOWERS "," IDMAP);
 	struct ovlt_batch *batch;
 	struct outcome prepared;
 	unsigned int before;
@@ -966,7 +1012,8 @@ static void prepare_then_attach(void)
 
 static void prepare_errors(void)
 {
-	struct ovlt_tree *tree = make_tree(LOWERS), *bad = make_tree("lowerdir=l1:none");
+	struct ovlt_tree *tree = make_tree(LOWERS),
+			 *bad = make_tree("lowerdir=l1:none");
 	struct ovlt_tree *shared = make_tree(LOWERS ",shared");
 	struct ovlt_batch *batch;
 
@@ -1057,7 +1104,8 @@ static void detach_busy(void)
 	fd = open("m/a", O_RDONLY | O_CLOEXEC);
 	ASSERT(fd >= 0);
 	ASSERT_FAIL(EBUSY, OVLTREE_FIELD_TARGET, 0, detach(ctx, "m", 0));
-	ASSERT_FAIL(EBUSY, OVLTREE_FIELD_TARGET, 0, detach(ctx, "m", OVLT_FORCE));
+	ASSERT_FAIL(EBUSY, OVLTREE_FIELD_TARGET, 0,
+		    detach(ctx, "m", OVLT_FORCE));
 	ASSERT_STR("l1", get("m/a"));
 	ASSERT_OK(detach(ctx, "m", OVLT_LAZY));
 	ASSERT(!mount_line(at("m")));
@@ -1119,13 +1167,15 @@ static void propagation(void)
 	for (size_t i = 0; i < ARRAY_SIZE(variants); i++) {
 		const char *line;
 
-		snprintf(options, sizeof(options), LOWERS ",%s", variants[i].option);
+		snprintf(options, sizeof(options), LOWERS ",%s",
+			 variants[i].option);
 		ASSERT_OK(attach_options(options, "m"));
 		line = mount_line(at("m"));
 		if (variants[i].shown)
 			ASSERT(has(line, variants[i].shown));
 		else
-			ASSERT(!has(line, "shared:") && !has(line, "unbindable"));
+			ASSERT(!has(line, "shared:") &&
+			       !has(line, "unbindable"));
 		ASSERT_OK(detach(ctx, "m", 0));
 	}
 
@@ -1143,7 +1193,8 @@ static void propagation(void)
 	ASSERT_EQ(0, ovlt_batch_set_propagation(batch, 0, 1));
 	ASSERT_EQ(1, ovlt_batch_attach(batch));
 	ASSERT_FAIL(EINVAL, OVLTREE_FIELD_PROPAGATION, 0, outcome_of(batch, 0));
-	ASSERT_EQ(0, ovlt_batch_set_propagation(batch, 0, 1UL << 20 | 1UL << 18));
+	ASSERT_EQ(0,
+		  ovlt_batch_set_propagation(batch, 0, 1UL << 20 | 1UL << 18));
 	ASSERT_EQ(1, ovlt_batch_attach(batch));
 	ASSERT_FAIL(EINVAL, OVLTREE_FIELD_PROPAGATION, 0, outcome_of(batch, 0));
 	ovlt_batch_unref(batch);
@@ -1207,7 +1258,8 @@ static pid_t start_in_ns(int *mntns, int *stop)
 
 static void other_mount_namespace(void)
 {
-	struct ovlt_tree *tree = make_tree(LOWERS ",nosuid,shared"), *bad = make_tree(LOWERS);
+	struct ovlt_tree *tree = make_tree(LOWERS ",nosuid,shared"),
+			 *bad = make_tree(LOWERS);
 	struct ovlt_batch *batch;
 	unsigned int before;
 	char path[4200];
@@ -1271,7 +1323,8 @@ static void *thread_main(void *arg)
 
 	for (int i = 0; i < 20; i++) {
 		snprintf(target, sizeof(target), "t%ld", (long)(intptr_t)arg);
-		snprintf(options, sizeof(options), LOWERS ",%s", i % 2 ? IDMAP : "nodev");
+		snprintf(options, sizeof(options), LOWERS ",%s",
+			 i % 2 ? IDMAP : "nodev");
 		ASSERT_OK(attach_options(options, target));
 		ASSERT_OK(detach(ctx, target, 0));
 	}
@@ -1289,7 +1342,8 @@ static void threads_share_context(void)
 		ASSERT(!mkdir(path, 0755));
 	}
 	for (intptr_t i = 0; i < 4; i++)
-		ASSERT(!pthread_create(&threads[i], NULL, thread_main, (void *)i));
+		ASSERT(!pthread_create(&threads[i], NULL, thread_main,
+				       (void *)i));
 	for (int i = 0; i < 4; i++)
 		ASSERT(!pthread_join(threads[i], NULL));
 	teardown();
@@ -1302,7 +1356,8 @@ static void caller_is_left_alone(void)
 	setup();
 	cwd = getcwd(NULL, 0);
 	root = realpath("/proc/self/root", NULL);
-	ASSERT_OK(attach_options(LOWERS "," UPPER "," IDMAP ",unbindable", "m"));
+	ASSERT_OK(
+		attach_options(LOWERS "," UPPER "," IDMAP ",unbindable", "m"));
 	ASSERT_OK(detach(ctx, "m", 0));
 	ASSERT_STR(cwd, getcwd((char[4096]){ 0 }, 4096));
 	ASSERT_STR(root, realpath("/proc/self/root", (char[4096]){ 0 }));
@@ -1364,9 +1419,11 @@ int main(void)
 
 	if (!names)
 		return EXIT_FAILURE;
-	for (backend = strtok_r(names, " ", &rest); backend; backend = strtok_r(NULL, " ", &rest))
+	for (backend = strtok_r(names, " ", &rest); backend;
+	     backend = strtok_r(NULL, " ", &rest))
 		run_tests(backend, tests, ARRAY_SIZE(tests),
-			  !strcmp(backend, "ioctl") && access("/dev/ovltree", F_OK));
+			  !strcmp(backend, "ioctl") &&
+				  access("/dev/ovltree", F_OK));
 	free(names);
 	return tap_done();
 }

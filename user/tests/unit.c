@@ -26,17 +26,22 @@ static void parse_flags(void)
 		{ "ro,rw", 0, 0 },
 		{ "nosuid,nodev,noexec,nosymfollow",
 		  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
-		  MOUNT_ATTR_NOSYMFOLLOW, 0 },
-		{ "nosuid,nodev,noexec,nosymfollow,suid,dev,exec,symfollow", 0, 0 },
-		{ "noatime,nodiratime", MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODIRATIME, 0 },
+			  MOUNT_ATTR_NOSYMFOLLOW,
+		  0 },
+		{ "nosuid,nodev,noexec,nosymfollow,suid,dev,exec,symfollow", 0,
+		  0 },
+		{ "noatime,nodiratime",
+		  MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODIRATIME, 0 },
 		{ "noatime,strictatime", MOUNT_ATTR_STRICTATIME, 0 },
 		{ "strictatime,noatime", MOUNT_ATTR_NOATIME, 0 },
-		{ "strictatime,relatime,nodiratime,diratime", MOUNT_ATTR_RELATIME, 0 },
+		{ "strictatime,relatime,nodiratime,diratime",
+		  MOUNT_ATTR_RELATIME, 0 },
 		{ "shared", 0, 1UL << 20 },
 		{ "rshared,private", 0, 1UL << 18 },
 		{ "rslave", 0, 1UL << 19 },
 		{ "unbindable,nodev", MOUNT_ATTR_NODEV, 1UL << 17 },
-		{ "x-systemd.automount,x-a=b,comment=c,nofail,_netdev,user", 0, 0 },
+		{ "x-systemd.automount,x-a=b,comment=c,nofail,_netdev,user", 0,
+		  0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(variants); i++) {
@@ -53,7 +58,8 @@ static void parse_layers(void)
 {
 	struct ovlt_tree *tree;
 
-	tree = make_tree("lowerdir=/a:b\\:c:d\\,e::f\\\\g::h,upperdir=u:v\\,w,workdir=\"x,y\"");
+	tree = make_tree(
+		"lowerdir=/a:b\\:c:d\\,e::f\\\\g::h,upperdir=u:v\\,w,workdir=\"x,y\"");
 	ASSERT_EQ(5, tree->nr_lower);
 	ASSERT_STR("/a", tree->lower[0].path);
 	ASSERT_STR("b:c", tree->lower[1].path);
@@ -83,7 +89,8 @@ static void parse_layers(void)
 
 static void parse_rest(void)
 {
-	struct ovlt_tree *tree = make_tree("xino=off,ro,volatile,context=\"a,b\",e=\"f,verity=on");
+	struct ovlt_tree *tree = make_tree(
+		"xino=off,ro,volatile,context=\"a,b\",e=\"f,verity=on");
 
 	ASSERT_EQ(5, tree->nr_options);
 	ASSERT_STR("xino=off", tree->options[0]);
@@ -97,11 +104,27 @@ static void parse_rest(void)
 static void parse_errors(void)
 {
 	static const char *const bad[] = {
-		"lowerdir", "lowerdir=", "lowerdir=:a", "lowerdir=a:", "lowerdir=a:::b",
-		"lowerdir=a::", "lowerdir+", "datadir+=", "upperdir", "workdir=", "=x",
-		"X-mount.idmap", "X-mount.idmap=", "X-mount.idmap=u:0:0", "X-mount.idmap=u:0:0:0",
-		"X-mount.idmap=x:0:0:1", "X-mount.idmap=0:0:1:1", "X-mount.idmap=-1:0:1",
-		"X-mount.idmap=0:0:4294967296", "X-mount.idmap=u:0:0:1 ,", "X-mount.idmap= ",
+		"lowerdir",
+		"lowerdir=",
+		"lowerdir=:a",
+		"lowerdir=a:",
+		"lowerdir=a:::b",
+		"lowerdir=a::",
+		"lowerdir+",
+		"datadir+=",
+		"upperdir",
+		"workdir=",
+		"=x",
+		"X-mount.idmap",
+		"X-mount.idmap=",
+		"X-mount.idmap=u:0:0",
+		"X-mount.idmap=u:0:0:0",
+		"X-mount.idmap=x:0:0:1",
+		"X-mount.idmap=0:0:1:1",
+		"X-mount.idmap=-1:0:1",
+		"X-mount.idmap=0:0:4294967296",
+		"X-mount.idmap=u:0:0:1 ,",
+		"X-mount.idmap= ",
 	};
 	/* The last but one is right: blanks separate, so one may end it. */
 	const size_t right = ARRAY_SIZE(bad) - 2;
@@ -140,7 +163,8 @@ static void builder_errors(void)
 static void userns(void)
 {
 	static const struct ovlt_id_range overlap[] = {
-		{ 'u', 0, 1000, 10 }, { 'u', 5, 5000, 10 },
+		{ 'u', 0, 1000, 10 },
+		{ 'u', 5, 5000, 10 },
 	};
 	static const struct ovlt_id_range type[] = { { 'x', 0, 0, 1 } };
 	struct ovlt_id_range many[400];
@@ -222,7 +246,8 @@ static void fallback(void)
 	ctx = ovlt_ctx_new();
 	ASSERT(ctx);
 	ASSERT_EQ(0, ovlt_ctx_set_backend(ctx, "ioctl"));
-	ASSERT_EQ(module ? 0 : -ENOENT, ovlt_ctx_get_info(ctx, &info, sizeof(info)));
+	ASSERT_EQ(module ? 0 : -ENOENT,
+		  ovlt_ctx_get_info(ctx, &info, sizeof(info)));
 	ASSERT_EQ(0, ovlt_ctx_get_error(ctx, text, sizeof(text)));
 	ASSERT_EQ(!module, !!strstr(text, "/dev/ovltree"));
 	ovlt_ctx_unref(ctx);
@@ -241,9 +266,12 @@ static void batch_errors(void)
 	ASSERT_EQ(-EINVAL, ovlt_batch_attach(batch));
 	ASSERT_EQ(-EINVAL, ovlt_batch_prepare(batch));
 	ASSERT_EQ(-EINVAL, ovlt_batch_detach(batch));
-	ASSERT_EQ(-EINVAL, ovlt_batch_add_tree(batch, tree, AT_FDCWD, "a", OVLT_LAZY));
-	ASSERT_EQ(-EINVAL, ovlt_batch_add_mount(batch, 0, AT_FDCWD, "a", OVLT_DATA));
-	ASSERT_EQ(-EINVAL, ovlt_batch_add_target(batch, AT_FDCWD, "a", OVLT_DATA));
+	ASSERT_EQ(-EINVAL,
+		  ovlt_batch_add_tree(batch, tree, AT_FDCWD, "a", OVLT_LAZY));
+	ASSERT_EQ(-EINVAL,
+		  ovlt_batch_add_mount(batch, 0, AT_FDCWD, "a", OVLT_DATA));
+	ASSERT_EQ(-EINVAL,
+		  ovlt_batch_add_target(batch, AT_FDCWD, "a", OVLT_DATA));
 	ASSERT_EQ(-EINVAL, ovlt_batch_add_id(batch, 1, OVLT_NOFOLLOW));
 	ASSERT_EQ(-EBADF, ovlt_batch_add_target(batch, -1, NULL, 0));
 	ASSERT_EQ(0, ovlt_batch_get_nr(batch));
@@ -272,7 +300,8 @@ static void batch_errors(void)
 static void field_names(void)
 {
 	for (unsigned int i = 0; i <= OVLTREE_FIELD_MNT_ID; i++) {
-		ASSERT(ovlt_field_name(i) && strcmp(ovlt_field_name(i), "unknown"));
+		ASSERT(ovlt_field_name(i) &&
+		       strcmp(ovlt_field_name(i), "unknown"));
 		for (unsigned int j = 0; j < i; j++)
 			ASSERT(strcmp(ovlt_field_name(i), ovlt_field_name(j)));
 	}
@@ -280,15 +309,9 @@ static void field_names(void)
 }
 
 static const struct test tests[] = {
-	TEST(parse_flags),
-	TEST(parse_layers),
-	TEST(parse_rest),
-	TEST(parse_errors),
-	TEST(builder_errors),
-	TEST(userns),
-	TEST(context),
-	TEST(fallback),
-	TEST(batch_errors),
+	TEST(parse_flags),  TEST(parse_layers),	  TEST(parse_rest),
+	TEST(parse_errors), TEST(builder_errors), TEST(userns),
+	TEST(context),	    TEST(fallback),	  TEST(batch_errors),
 	TEST(field_names),
 };
 
