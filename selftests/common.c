@@ -1,0 +1,753 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <time.h>
+
+#include "common.h"
+
+#define KSFT_SKIP 4
+
+void ovlt_die(const char *fmt, ...)
+{
+	int err = errno;
+	va_list args;
+
+	fputs("# ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, ": %s\n", strerror(err));
+	_exit(1);
+}
+
+void *ovlt_alloc(size_t size)
+{
+	void *p = calloc(1, size);
+
+	if (!p)
+		ovlt_die("out of memory");
+	return p;
+}
+
+char *ovlt_fmt(const char *fmt, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, fmt);
+	if (vasprintf(&text, fmt, args) < 0)
+		ovlt_die("out of memory");
+	va_end(args);
+	return text;
+}
+
+/*
+ * Namespaces
+ */
+
+void ovlt_new_mntns(void)
+{
+	if (unshare(CLONE_NEWNS))
+		ovlt_die("unshare");
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		ovlt_die("make all mounts private");
+}
+
+void ovlt_room_enter(struct ovlt_room *room)
+{
+	room->dev = open("/dev/ovltree", O_RDWR | O_CLOEXEC);
+	if (room->dev < 0 && errno == ENOENT) {
+		printf("# no /dev/ovltree\n");
+		_exit(KSFT_SKIP);
+	}
+	if (room->dev < 0)
+		ovlt_die("/dev/ovltree");
+	umask(022);
+	ovlt_new_mntns();
+	ovlt_mount("room", "/tmp", "tmpfs", 0, "mode=755");
+	if (chdir("/tmp"))
+		ovlt_die("/tmp");
+	room->mounts = ovlt_mountinfo();
+}
+
+static void write_map(pid_t pid, const char *which, const char *map)
+{
+	char *path = ovlt_fmt("/proc/%d/%s", pid, which);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, map, strlen(map)) != strlen(map))
+		ovlt_die("%s", path);
+	close(fd);
+	free(path);
+}
+
+/**
+ * ovlt_userns - make a user namespace
+ * @map: lines of /proc/PID/uid_map, which are used for groups too
+ *
+ * Return: A file descriptor of the namespace.
+ */
+int ovlt_userns(const char *map)
+{
+	int ready[2], fd;
+	char *path, byte;
+	pid_t pid;
+
+	if (pipe2(ready, O_CLOEXEC))
+		ovlt_die("pipe");
+	pid = fork();
+	if (pid < 0)
+		ovlt_die("fork");
+	if (!pid) {
+		if (unshare(CLONE_NEWUSER) || write(ready[1], "", 1) != 1)
+			ovlt_die("unshare user namespace");
+		pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		ovlt_die("user namespace");
+	close(ready[0]);
+	write_map(pid, "uid_map", map);
+	write_map(pid, "gid_map", map);
+	path = ovlt_fmt("/proc/%d/ns/user", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		ovlt_die("%s", path);
+	free(path);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return fd;
+}
+
+/**
+ * ovlt_fork_wait - run a function in a process of its own
+ * @run: returns 0 or -errno
+ * @arg: for @run
+ *
+ * Return: What @run returned.
+ */
+int ovlt_fork_wait(int (*run)(void *arg), void *arg)
+{
+	return ovlt_fork_in_userns(-1, run, arg);
+}
+
+/**
+ * ovlt_fork_in_userns - run a function as root of a user namespace
+ * @userns: the namespace, or -1 for the caller's own
+ * @run: returns 0 or -errno
+ * @arg: for @run
+ *
+ * Return: What @run returned.
+ */
+int ovlt_fork_in_userns(int userns, int (*run)(void *arg), void *arg)
+{
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		ovlt_die("fork");
+	if (!pid) {
+		if (userns >= 0 && (setns(userns, CLONE_NEWUSER) ||
+				    setresgid(0, 0, 0) || setresuid(0, 0, 0)))
+			ovlt_die("enter user namespace");
+		_exit(-run(arg));
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		ovlt_die("waitpid");
+	if (!WIFEXITED(status)) {
+		errno = EINTR;
+		ovlt_die("child ended by signal %d", WTERMSIG(status));
+	}
+	return -WEXITSTATUS(status);
+}
+
+/*
+ * Files
+ */
+
+static void make_parents(const char *path)
+{
+	char *copy = ovlt_fmt("%s", path);
+
+	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(copy, 0755) && errno != EEXIST)
+			ovlt_die("mkdir %s", copy);
+		*slash = '/';
+	}
+	free(copy);
+}
+
+void ovlt_mkdir(const char *path)
+{
+	make_parents(path);
+	if (mkdir(path, 0755) && errno != EEXIST)
+		ovlt_die("mkdir %s", path);
+}
+
+void ovlt_mkdirs(const char *path, ...)
+{
+	va_list args;
+
+	va_start(args, path);
+	for (; path; path = va_arg(args, const char *))
+		ovlt_mkdir(path);
+	va_end(args);
+}
+
+void ovlt_write(const char *path, const char *text)
+{
+	int fd;
+
+	make_parents(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0 || write(fd, text, strlen(text)) != strlen(text) || close(fd))
+		ovlt_die("write %s", path);
+}
+
+static char *read_fd(int fd)
+{
+	size_t used = 0, room = 0;
+	char *text = NULL;
+	ssize_t got;
+
+	do {
+		if (room - used < 4096) {
+			room = 2 * room + 16384;
+			text = realloc(text, room);
+			if (!text)
+				ovlt_die("out of memory");
+		}
+		got = read(fd, text + used, room - used - 1);
+		if (got < 0)
+			ovlt_die("read");
+		used += got;
+	} while (got > 0);
+	text[used] = '\0';
+	return text;
+}
+
+/* The content of a file, or the name of the error. */
+char *ovlt_read(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *text;
+
+	if (fd < 0)
+		return ovlt_fmt("%s", strerrorname_np(errno));
+	text = read_fd(fd);
+	close(fd);
+	return text;
+}
+
+void ovlt_whiteout(const char *path)
+{
+	make_parents(path);
+	if (mknod(path, S_IFCHR | 0600, makedev(0, 0)))
+		ovlt_die("whiteout %s", path);
+}
+
+void ovlt_xattr(const char *path, const char *name, const char *value)
+{
+	if (setxattr(path, name, value, strlen(value), 0))
+		ovlt_die("setxattr %s %s", path, name);
+}
+
+void ovlt_opaque(const char *path)
+{
+	ovlt_mkdir(path);
+	ovlt_xattr(path, "trusted.overlay.opaque", "y");
+}
+
+int ovlt_open(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC);
+
+	if (fd < 0)
+		ovlt_die("open %s", path);
+	return fd;
+}
+
+bool ovlt_exists(const char *path)
+{
+	return !faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW);
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* The names in a folder, sorted, with a space between them. */
+char *ovlt_list(const char *path)
+{
+	struct dirent **names;
+	char *list = ovlt_fmt("%s", "");
+	int nr = scandir(path, &names, NULL, by_name);
+
+	if (nr < 0)
+		return ovlt_fmt("%s", strerrorname_np(errno));
+	for (int i = 0; i < nr; i++) {
+		const char *name = names[i]->d_name;
+		char *longer;
+
+		if (!strcmp(name, ".") || !strcmp(name, ".."))
+			continue;
+		longer = ovlt_fmt("%s%s%s", list, *list ? " " : "", name);
+		free(list);
+		list = longer;
+	}
+	return list;
+}
+
+void ovlt_mount(const char *source, const char *target, const char *type,
+		unsigned long flags, const char *data)
+{
+	if (mount(source, target, type, flags, data))
+		ovlt_die("mount %s on %s", type ? type : "", target);
+}
+
+void ovlt_tmpfs(const char *target)
+{
+	ovlt_mkdir(target);
+	ovlt_mount("tmpfs", target, "tmpfs", 0, "mode=755");
+}
+
+void ovlt_umount(const char *target)
+{
+	if (umount2(target, UMOUNT_NOFOLLOW))
+		ovlt_die("umount %s", target);
+}
+
+/*
+ * The mount table
+ */
+
+char *ovlt_mountinfo(void)
+{
+	return ovlt_read("/proc/thread-self/mountinfo");
+}
+
+unsigned int ovlt_count_lines(const char *text)
+{
+	unsigned int nr = 0;
+
+	for (; *text; text++)
+		nr += *text == '\n';
+	return nr;
+}
+
+unsigned int ovlt_count_mounts(void)
+{
+	char *text = ovlt_mountinfo();
+	unsigned int nr = ovlt_count_lines(text);
+
+	free(text);
+	return nr;
+}
+
+static struct ovlt_mount *parse_mount(char *line)
+{
+	struct ovlt_mount *m = ovlt_alloc(sizeof(*m));
+	char *dash = strstr(line, " - ");
+	char *optional;
+
+	*dash = '\0';
+	m->id = atoi(strsep(&line, " "));
+	m->parent = atoi(strsep(&line, " "));
+	strsep(&line, " ");
+	m->root = strsep(&line, " ");
+	m->target = strsep(&line, " ");
+	m->options = strsep(&line, " ");
+	optional = line;
+	m->optional = optional ? optional : dash;
+	line = dash + 3;
+	m->type = strsep(&line, " ");
+	m->source = strsep(&line, " ");
+	m->super = line;
+	return m;
+}
+
+/**
+ * ovlt_find_mount - find the uppermost mount on a mountpoint
+ * @mountinfo: the table
+ * @target: as the table shows it, or relative to the room
+ *
+ * Return: The mount, or NULL.
+ */
+struct ovlt_mount *ovlt_find_mount(const char *mountinfo, const char *target)
+{
+	char *path = *target == '/' ? ovlt_fmt("%s", target) : ovlt_path(target);
+	char *text = ovlt_fmt("%s", mountinfo), *line;
+	struct ovlt_mount *found = NULL;
+
+	while ((line = strsep(&text, "\n"))) {
+		struct ovlt_mount *m;
+
+		if (!*line)
+			continue;
+		m = parse_mount(line);
+		if (!strcmp(m->target, path))
+			found = m;
+	}
+	return found;
+}
+
+/* The whole path of something in the room. */
+char *ovlt_path(const char *name)
+{
+	return ovlt_fmt("/tmp/%s", name);
+}
+
+/* The unique id of the mount that a file is on, 0 if there is no such file. */
+uint64_t ovlt_mount_id(int dirfd, const char *path)
+{
+	struct statx stx;
+
+	if (statx(dirfd, path, AT_EMPTY_PATH, STATX_MNT_ID_UNIQUE, &stx))
+		return 0;
+	if (!(stx.stx_mask & STATX_MNT_ID_UNIQUE))
+		ovlt_die("no unique mount ids");
+	return stx.stx_mnt_id;
+}
+
+/* Shrinking hands back what CPUs keep of freed objects. */
+long ovlt_slab_objects(const char *slab)
+{
+	char *path = ovlt_fmt("/sys/kernel/slab/%s/shrink", slab);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	char *text;
+	long nr;
+
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		ovlt_die("%s", path);
+	close(fd);
+	free(path);
+	path = ovlt_fmt("/sys/kernel/slab/%s/objects", slab);
+	text = ovlt_read(path);
+	nr = atol(text);
+	free(path);
+	free(text);
+	return nr;
+}
+
+/*
+ * Arguments
+ */
+
+static __u64 ptr(const void *p)
+{
+	return (__u64)(uintptr_t)p;
+}
+
+struct ovltree_path ovlt_at(int fd, const char *path)
+{
+	return (struct ovltree_path) { .fd = fd, .path = ptr(path) };
+}
+
+void ovlt_tree_lower(struct ovltree_tree *tree, int fd, const char *path, __u32 flags)
+{
+	struct ovltree_path *lower = (void *)(uintptr_t)tree->lower;
+
+	lower = realloc(lower, (tree->nr_lower + 1) * sizeof(*lower));
+	if (!lower)
+		ovlt_die("out of memory");
+	lower[tree->nr_lower++] = (struct ovltree_path) {
+		.fd = fd,
+		.flags = flags,
+		.path = ptr(path),
+	};
+	tree->lower = ptr(lower);
+}
+
+void ovlt_tree_lowers(struct ovltree_tree *tree, const char *path, ...)
+{
+	va_list args;
+
+	va_start(args, path);
+	for (; path; path = va_arg(args, const char *))
+		ovlt_tree_lower(tree, AT_FDCWD, path, 0);
+	va_end(args);
+}
+
+void ovlt_tree_upper(struct ovltree_tree *tree, const char *upper, const char *work)
+{
+	ovlt_mkdirs(upper, work, NULL);
+	tree->flags |= OVLTREE_TREE_UPPER;
+	tree->upper = ovlt_at(AT_FDCWD, upper);
+	tree->work = ovlt_at(AT_FDCWD, work);
+}
+
+void ovlt_tree_option(struct ovltree_tree *tree, const char *option)
+{
+	char *options = (void *)(uintptr_t)tree->options;
+
+	options = realloc(options, tree->options_size + strlen(option) + 1);
+	if (!options)
+		ovlt_die("out of memory");
+	strcpy(options + tree->options_size, option);
+	tree->options_size += strlen(option) + 1;
+	tree->options = ptr(options);
+}
+
+void ovlt_tree_idmap(struct ovltree_tree *tree, int userns)
+{
+	tree->flags |= OVLTREE_TREE_IDMAP;
+	tree->userns_fd = userns;
+}
+
+struct ovltree_attach ovlt_entry_tree(const struct ovltree_tree *tree, const char *target)
+{
+	struct ovltree_attach entry = { .tree = ptr(tree) };
+
+	if (target)
+		entry.target = ovlt_at(AT_FDCWD, target);
+	return entry;
+}
+
+struct ovltree_attach ovlt_entry_mount(int mnt_fd, const char *target)
+{
+	return (struct ovltree_attach) {
+		.flags = OVLTREE_ATTACH_MOUNT,
+		.mnt_fd = mnt_fd,
+		.target = ovlt_at(AT_FDCWD, target),
+	};
+}
+
+struct ovltree_detach ovlt_entry_path(const char *target, __u32 flags)
+{
+	return (struct ovltree_detach) {
+		.flags = flags,
+		.target = ovlt_at(AT_FDCWD, target),
+	};
+}
+
+struct ovltree_detach ovlt_entry_id(uint64_t id, __u32 flags)
+{
+	return (struct ovltree_detach) {
+		.flags = flags | OVLTREE_DETACH_ID,
+		.mnt_id = id,
+	};
+}
+
+/* Two layers, l1 above l0, that have the file "f" each. */
+void ovlt_simple_layers(void)
+{
+	ovlt_write("l0/f", "lower\n");
+	ovlt_write("l1/f", "upper\n");
+	ovlt_write("l0/d/g", "g\n");
+}
+
+struct ovltree_tree *ovlt_simple_tree(void)
+{
+	struct ovltree_tree *tree = ovlt_alloc(sizeof(*tree));
+
+	ovlt_tree_lowers(tree, "l1", "l0", NULL);
+	return tree;
+}
+
+/*
+ * Commands
+ */
+
+int ovlt_ioctl(int dev, unsigned long cmd, void *arg)
+{
+	int ret = ioctl(dev, cmd, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static int run_batch(int dev, unsigned long cmd, __u32 flags, const void *entries,
+		     size_t entry_size, unsigned int nr,
+		     struct ovltree_result *results)
+{
+	struct ovltree_batch batch = {
+		.size		= sizeof(batch),
+		.flags		= flags,
+		.entries	= ptr(entries),
+		.results	= ptr(results),
+		.nr		= nr,
+		.entry_size	= entry_size,
+		.result_size	= sizeof(*results),
+		.tree_size	= sizeof(struct ovltree_tree),
+	};
+
+	return ovlt_ioctl(dev, cmd, &batch);
+}
+
+int ovlt_prepare(int dev, __u32 flags, const struct ovltree_attach *entries,
+		 unsigned int nr, struct ovltree_result *results)
+{
+	return run_batch(dev, OVLTREE_IOC_PREPARE, flags, entries,
+			 sizeof(*entries), nr, results);
+}
+
+int ovlt_attach(int dev, __u32 flags, const struct ovltree_attach *entries,
+		unsigned int nr, struct ovltree_result *results)
+{
+	return run_batch(dev, OVLTREE_IOC_ATTACH, flags, entries,
+			 sizeof(*entries), nr, results);
+}
+
+int ovlt_detach(int dev, const struct ovltree_detach *entries, unsigned int nr,
+		struct ovltree_result *results)
+{
+	return run_batch(dev, OVLTREE_IOC_DETACH, 0, entries, sizeof(*entries),
+			 nr, results);
+}
+
+/* What one entry came to, from a command that can only have done it or not. */
+static int one_error(int ret, const struct ovltree_result *result)
+{
+	if (ret < 0)
+		return ret;
+	if (ret != !result->error) {
+		errno = -result->error;
+		ovlt_die("a batch of one returned %d", ret);
+	}
+	return result->error;
+}
+
+int ovlt_prepare_one(int dev, const struct ovltree_tree *tree)
+{
+	struct ovltree_attach entry = ovlt_entry_tree(tree, NULL);
+	struct ovltree_result result;
+	int err = one_error(ovlt_prepare(dev, OVLTREE_BATCH_CLOEXEC, &entry, 1, &result),
+			    &result);
+
+	return err ? err : result.mnt_fd;
+}
+
+int ovlt_attach_one(int dev, const struct ovltree_tree *tree, const char *target)
+{
+	struct ovltree_attach entry = ovlt_entry_tree(tree, target);
+	struct ovltree_result result;
+
+	return one_error(ovlt_attach(dev, 0, &entry, 1, &result), &result);
+}
+
+int ovlt_attach_mount(int dev, int mnt_fd, const char *target)
+{
+	struct ovltree_attach entry = ovlt_entry_mount(mnt_fd, target);
+	struct ovltree_result result;
+
+	return one_error(ovlt_attach(dev, 0, &entry, 1, &result), &result);
+}
+
+int ovlt_detach_one(int dev, const char *target)
+{
+	struct ovltree_detach entry = ovlt_entry_path(target, 0);
+	struct ovltree_result result;
+
+	return one_error(ovlt_detach(dev, &entry, 1, &result), &result);
+}
+
+/*
+ * The kernel's own calls
+ */
+
+static int configure_layer(int fs, const char *key, const struct ovltree_path *layer)
+{
+	const char *path = (const char *)(uintptr_t)layer->path;
+
+	return fsconfig(fs, FSCONFIG_SET_STRING, key, path, 0);
+}
+
+static int configure_option(int fs, const char *option)
+{
+	char *key = ovlt_fmt("%s", option);
+	char *value = strchr(key, '=');
+
+	if (!value)
+		return fsconfig(fs, FSCONFIG_SET_FLAG, key, NULL, 0);
+	*value++ = '\0';
+	return fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0);
+}
+
+static int configure(int fs, const struct ovltree_tree *tree)
+{
+	const struct ovltree_path *lower = (void *)(uintptr_t)tree->lower;
+	const char *options = (void *)(uintptr_t)tree->options;
+	const char *option = options;
+
+	for (; option < options + tree->options_size; option += strlen(option) + 1)
+		if (configure_option(fs, option))
+			return -errno;
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay", 0))
+		return -errno;
+	for (__u32 i = 0; i < tree->nr_lower; i++)
+		if (configure_layer(fs, lower[i].flags & OVLTREE_PATH_DATA ?
+				    "datadir+" : "lowerdir+", &lower[i]))
+			return -errno;
+	if (tree->flags & OVLTREE_TREE_UPPER &&
+	    (configure_layer(fs, "upperdir", &tree->upper) ||
+	     configure_layer(fs, "workdir", &tree->work)))
+		return -errno;
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		return -errno;
+	return 0;
+}
+
+/**
+ * ovlt_sys_overlay - prepare an overlay with fsopen(2), fsconfig(2), fsmount(2)
+ * @tree: what to prepare, with paths and without idmap
+ *
+ * Return: The descriptor of a detached mount, or -errno.
+ */
+int ovlt_sys_overlay(const struct ovltree_tree *tree)
+{
+	int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+	int ret;
+
+	if (fs < 0)
+		return -errno;
+	ret = configure(fs, tree);
+	if (!ret) {
+		ret = fsmount(fs, FSMOUNT_CLOEXEC, tree->attr);
+		if (ret < 0)
+			ret = -errno;
+	}
+	close(fs);
+	return ret;
+}
+
+int ovlt_sys_fsmount(const char *type)
+{
+	int fs = fsopen(type, FSOPEN_CLOEXEC);
+	int mnt;
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		return -errno;
+	mnt = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	if (mnt < 0)
+		mnt = -errno;
+	close(fs);
+	return mnt;
+}
+
+int ovlt_sys_open_tree(const char *path, unsigned int flags)
+{
+	int fd = open_tree(AT_FDCWD, path, flags | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int ovlt_sys_move_mount(int mnt_fd, const char *target)
+{
+	return move_mount(mnt_fd, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) ?
+	       -errno : 0;
+}
+
+int ovlt_sys_umount(const char *target, int flags)
+{
+	return umount2(target, flags | UMOUNT_NOFOLLOW) ? -errno : 0;
+}
