@@ -11,7 +11,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "ovltree.h"
+#include "internal.h"
 #include "trace.h"
 
 #define OVLT_ATTACH_FLAGS (OVLTREE_ATTACH_MOUNT | OVLTREE_ATTACH_MNTNS)
@@ -146,7 +146,7 @@ static void entry_refused(struct ovltree_result *result,
 		break;
 	case -EINVAL:
 		if (!(entry->flags & MNT_BATCH_NEW) &&
-			   entry->mount.dentry != entry->mount.mnt->mnt_root) {
+		    entry->mount.dentry != entry->mount.mnt->mnt_root) {
 			field = OVLTREE_FIELD_MNT_FD;
 			why = "not the root of a mount";
 		} else if (d_is_dir(entry->mount.dentry) !=

@@ -3,7 +3,7 @@
 #include <linux/mm.h>
 #include <linux/uaccess.h>
 
-#include "ovltree.h"
+#include "internal.h"
 #include "trace.h"
 
 /**

@@ -8,7 +8,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#include "ovltree.h"
+#include "internal.h"
 #include "trace.h"
 
 #define OVLT_DETACH_FLAGS						\

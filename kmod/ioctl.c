@@ -3,7 +3,7 @@
 #include <linux/mm.h>
 #include <linux/uaccess.h>
 
-#include "ovltree.h"
+#include "internal.h"
 
 /* A structure of the UAPI never shrinks: these are the sizes of version 1. */
 static void build_check_abi(void)

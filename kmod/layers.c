@@ -12,7 +12,7 @@
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
 
-#include "ovltree.h"
+#include "internal.h"
 
 struct ovlt_layer {
 	struct path path;
@@ -34,8 +34,7 @@ struct ovlt_layers {
 	struct ovlt_layer layer[] __counted_by(nr);
 };
 
-DEFINE_FREE(put_user_ns, struct user_namespace *,
-	    if (!IS_ERR_OR_NULL(_T)) put_user_ns(_T))
+DEFINE_FREE(put_user_ns, struct user_namespace *, if (!IS_ERR_OR_NULL(_T)) put_user_ns(_T))
 DEFINE_FREE(ovlt_layers, struct ovlt_layers *, if (_T) ovlt_layers_put(_T, false))
 
 static int layer_get(struct ovlt_layer *layer, u64 ulayer,

@@ -10,7 +10,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
-#include "ovltree.h"
+#include "internal.h"
 
 static const struct file_operations ovltree_fops = {
 	.owner		= THIS_MODULE,

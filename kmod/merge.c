@@ -12,7 +12,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
-#include "ovltree.h"
+#include "internal.h"
 
 enum merge_state {
 	MERGE_WAITING,

@@ -9,7 +9,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
-#include "ovltree.h"
+#include "internal.h"
 
 static int path_get_fd(int fd, struct path *path)
 {

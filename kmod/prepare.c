@@ -12,7 +12,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#include "ovltree.h"
+#include "internal.h"
 #include "trace.h"
 
 #define OVLT_PREPARE_FLAGS (OVLTREE_BATCH_ALL | OVLTREE_BATCH_CLOEXEC)

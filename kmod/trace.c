@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "ovltree.h"
+#include "internal.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"

@@ -13,13 +13,12 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "ovltree.h"
+#include "internal.h"
 
 #define OVLT_TREE_FLAGS (OVLTREE_TREE_UPPER | OVLTREE_TREE_IDMAP)
 #define OVLT_TREE_SIZE_VER0 72
 
-DEFINE_FREE(put_fs_context, struct fs_context *,
-	    if (!IS_ERR_OR_NULL(_T)) put_fs_context(_T))
+DEFINE_FREE(put_fs_context, struct fs_context *, if (!IS_ERR_OR_NULL(_T)) put_fs_context(_T))
 
 static struct fs_context *tree_context(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef _OVLTREE_H
-#define _OVLTREE_H
+#ifndef _OVLTREE_INTERNAL_H
+#define _OVLTREE_INTERNAL_H
 
 #include <linux/cleanup.h>
 #include <linux/compiler_attributes.h>
@@ -72,4 +72,4 @@ long ovlt_prepare(void __user *uarg, size_t usize);
 long ovlt_attach(void __user *uarg, size_t usize);
 long ovlt_detach(void __user *uarg, size_t usize);
 
-#endif /* _OVLTREE_H */
+#endif /* _OVLTREE_INTERNAL_H */
