@@ -182,12 +182,14 @@ static int prepare_entry(struct ovlt_ctx *ctx, struct ovlt_entry *entry)
  * struct attach - an entry's way from a detached mount to an attached one
  * @entry: the entry
  * @mnt_fd: the mount
+ * @target: the mountpoint, whose path is the entry's
  * @attached: it is attached
- * @fn: what to do, in the mount namespace of the target
+ * @fn: what to do in the mount namespace of the target
  */
 struct attach {
 	struct ovlt_entry *entry;
 	int mnt_fd;
+	struct ovlt_file target;
 	bool attached;
 	int (*fn)(void *arg);
 };
@@ -206,10 +208,9 @@ static int attach_here(void *arg)
 {
 	struct attach *attach = arg;
 	struct ovlt_entry *entry = attach->entry;
-	const struct ovlt_file *target = &entry->target;
-	struct mount_attr attr = { .propagation =
-					   ovlt_entry_propagation(entry) };
+	const struct ovlt_file *target = &attach->target;
 	unsigned int flags = MOVE_MOUNT_F_EMPTY_PATH;
+	struct mount_attr attr = { 0 };
 
 	if (!target->path)
 		flags |= MOVE_MOUNT_T_EMPTY_PATH;
@@ -219,11 +220,28 @@ static int attach_here(void *arg)
 		       target->path ? target->path : "", flags))
 		return ovlt_entry_blame(entry, -errno, OVLTREE_FIELD_TARGET, 0);
 	attach->attached = true;
+	attr.propagation = ovlt_entry_propagation(entry);
 	if (attr.propagation && mount_setattr(attach->mnt_fd, "", AT_EMPTY_PATH,
 					      &attr, sizeof(attr)))
 		return ovlt_entry_blame(entry, -errno,
 					OVLTREE_FIELD_PROPAGATION, 0);
 	return 0;
+}
+
+/* Paths are the caller's: setns(2) would have them begin elsewhere. */
+static int attach_in_mntns(struct attach *attach)
+{
+	struct ovlt_entry *entry = attach->entry;
+	int fd = ovlt_file_open(&entry->target);
+	int err;
+
+	if (fd < 0)
+		return ovlt_entry_blame(entry, fd, OVLTREE_FIELD_TARGET, 0);
+	attach->target = (struct ovlt_file){ .fd = fd };
+	attach->fn = attach_here;
+	err = ovlt_thread_call(enter_mntns, attach);
+	close(fd);
+	return err;
 }
 
 static int undo_here(void *arg)
@@ -278,7 +296,7 @@ static int entry_mount(const struct ovlt_entry *entry)
 
 static int attach_entry(struct ovlt_ctx *ctx, struct ovlt_entry *entry)
 {
-	struct attach attach = { .entry = entry, .fn = attach_here };
+	struct attach attach = { .entry = entry, .target = entry->target };
 	int err;
 
 	err = entry->kind == OVLT_KIND_TREE ? prepare_entry(ctx, entry) :
@@ -289,7 +307,7 @@ static int attach_entry(struct ovlt_ctx *ctx, struct ovlt_entry *entry)
 	if (entry->mntns_fd < 0)
 		err = attach_here(&attach);
 	else
-		err = ovlt_thread_call(enter_mntns, &attach);
+		err = attach_in_mntns(&attach);
 	if (err) {
 		if (attach.attached)
 			undo(ctx, entry, attach.mnt_fd);
@@ -310,11 +328,7 @@ struct detach {
 static int detach_here(void *arg)
 {
 	struct detach *detach = arg;
-	struct ovlt_entry *entry = detach->entry;
-	int nofollow = (detach->flags & UMOUNT_NOFOLLOW) ? AT_SYMLINK_NOFOLLOW :
-							   0;
 
-	fill_result(entry, AT_FDCWD, detach->path, nofollow);
 	return umount2(detach->path, detach->flags) ? -errno : 0;
 }
 
@@ -354,6 +368,17 @@ static int detach_id(struct detach *detach)
 	return err;
 }
 
+static const char *why_attached(int err)
+{
+	switch (err) {
+	case -EBUSY:
+		return "mount is in use";
+	case -EINVAL:
+		return "not a mountpoint, or locked";
+	}
+	return "";
+}
+
 static int detach_entry(struct ovlt_entry *entry)
 {
 	const struct ovlt_file *target = &entry->target;
@@ -377,10 +402,12 @@ static int detach_entry(struct ovlt_entry *entry)
 	} else {
 		err = ovlt_thread_call(detach_below, &detach);
 	}
-	if (err)
-		return entry_failed(entry, err);
-	entry->result.field = OVLTREE_FIELD_NONE;
-	return 0;
+	if (err && !entry->message[0])
+		ovlt_entry_fail(entry, err, entry->result.field, 0, "%s",
+				why_attached(err));
+	if (!err)
+		ovlt_entry_blame(entry, 0, OVLTREE_FIELD_NONE, 0);
+	return err;
 }
 
 /* Batches */

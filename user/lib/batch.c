@@ -263,8 +263,8 @@ OVLT_EXPORT int ovlt_batch_add_id(struct ovlt_batch *batch, uint64_t mnt_id,
  * @fd: the namespace, which must stay open until the batch has been run; -1
  *	for the caller's
  *
- * A path that doesn't begin at a descriptor then begins at the root of that
- * namespace.
+ * The target is looked up from the caller's root all the same: what leads into
+ * the namespace is a descriptor from there, or a path below /proc/PID/root.
  *
  * Thread rules: the thread that uses @batch. Since: 0.1.
  *

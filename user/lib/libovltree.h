@@ -121,9 +121,9 @@ struct ovlt_batch;
  * @index: which element of @field, from 0
  * @message: why, empty where the errno says it all; valid until the next call
  *	that runs the batch, or the end of the batch
- * @mnt_id: unique id of the mount (STATX_MNT_ID_UNIQUE), 0 where the kernel
- *	has none (before 6.8)
- * @dev: device number of the mount
+ * @mnt_id: unique id (STATX_MNT_ID_UNIQUE) of what was prepared or attached, 0
+ *	where the kernel has none (before 6.8)
+ * @dev: its device number
  */
 struct ovlt_result {
 	int error;
