@@ -238,11 +238,12 @@ static int split(struct ovlt_ctx *ctx, unsigned long command,
 {
 	unsigned int max = ctx->info.max_entries;
 	unsigned int part;
-	int err;
 
 	if (nr > max && flags & OVLT_ALL)
 		return -E2BIG;
 	for (unsigned int done = 0; done < nr; done += part) {
+		int err;
+
 		part = nr - done < max ? nr - done : max;
 		err = run(ctx, command, entries + done, part, flags, times);
 		if (err && !done)

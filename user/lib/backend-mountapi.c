@@ -127,12 +127,11 @@ static bool is_refused(const struct ovlt_entry *entry, int err)
 /* Returns the descriptor of a detached mount. */
 static int build(struct ovlt_ctx *ctx, struct ovlt_entry *entry)
 {
-	int err;
-
 	if (entry->tree->userns_fd < 0)
 		return build_plain(entry);
 	if (ctx->backend != &ovlt_backend_mountns) {
-		err = build_detached(entry);
+		int err = build_detached(entry);
+
 		if (!is_refused(entry, err))
 			return err;
 		ovlt_log(

@@ -123,7 +123,6 @@ static int add_entry(struct ovlt_batch *batch,
 {
 	struct ovlt_entry **entries;
 	struct ovlt_entry *entry;
-	int err;
 
 	entries = reallocarray(batch->entries, batch->nr + 1, sizeof(*entries));
 	if (!entries)
@@ -138,8 +137,9 @@ static int add_entry(struct ovlt_batch *batch,
 	entry->out_fd = -1;
 	entry->result.message = entry->message;
 	if (target || fd >= 0) {
-		err = ovlt_file_set(&entry->target, fd, target,
-				    flags & OVLT_NOFOLLOW);
+		int err = ovlt_file_set(&entry->target, fd, target,
+					flags & OVLT_NOFOLLOW);
+
 		if (err) {
 			free(entry);
 			return err;

@@ -122,7 +122,7 @@ int ovlt_layers_new(struct ovlt_fs *fs, struct ovlt_layers **result)
 {
 	struct ovlt_tree *tree = fs->entry->tree;
 	struct ovlt_layers *layers = calloc(1, sizeof(*layers));
-	int err = 0;
+	int err;
 
 	if (!layers)
 		return -ENOMEM;

@@ -200,7 +200,7 @@ static void attach_entries(void)
 	struct ovlt_tree *first = make_tree("lowerdir=f:g,xino=off,first");
 	struct ovlt_tree *tree = make_tree(
 		"lowerdir=a:b::c,upperdir=u,workdir=w,xino=on,ro,nosuid,shared");
-	const struct ovltree_attach *attach = calls[0].attach;
+	const struct ovltree_attach *given = calls[0].attach;
 	uint64_t wait_ns, hold_ns;
 
 	ASSERT_EQ(0, ovlt_batch_add_tree(batch, first, AT_FDCWD, "m", 0));
@@ -213,22 +213,22 @@ static void attach_entries(void)
 	ASSERT(calls[0].command == OVLTREE_IOC_ATTACH);
 	ASSERT_EQ(OVLTREE_BATCH_ALL, calls[0].batch.flags);
 	ASSERT_EQ(3, calls[0].batch.nr);
-	ASSERT_EQ(0, attach[0].flags);
-	ASSERT_EQ(0, attach[0].mnt_fd);
-	ASSERT_EQ(0, attach[0].mntns_fd);
-	ASSERT_EQ(0, attach[0].propagation);
-	ASSERT(attach[0].tree && attach[0].target.path);
-	ASSERT_EQ(AT_FDCWD, attach[0].target.fd);
-	ASSERT_EQ(0, attach[0].target.flags);
-	ASSERT_EQ(7, attach[1].target.fd);
-	ASSERT_EQ(OVLTREE_PATH_NOFOLLOW, attach[1].target.flags);
-	ASSERT_EQ(1 << 20, attach[1].propagation);
-	ASSERT_EQ(OVLTREE_ATTACH_MOUNT | OVLTREE_ATTACH_MNTNS, attach[2].flags);
-	ASSERT_EQ(5, attach[2].mnt_fd);
-	ASSERT_EQ(6, attach[2].target.fd);
-	ASSERT_EQ(0, attach[2].target.path);
-	ASSERT_EQ(9, attach[2].mntns_fd);
-	ASSERT_EQ(0, attach[2].tree);
+	ASSERT_EQ(0, given[0].flags);
+	ASSERT_EQ(0, given[0].mnt_fd);
+	ASSERT_EQ(0, given[0].mntns_fd);
+	ASSERT_EQ(0, given[0].propagation);
+	ASSERT(given[0].tree && given[0].target.path);
+	ASSERT_EQ(AT_FDCWD, given[0].target.fd);
+	ASSERT_EQ(0, given[0].target.flags);
+	ASSERT_EQ(7, given[1].target.fd);
+	ASSERT_EQ(OVLTREE_PATH_NOFOLLOW, given[1].target.flags);
+	ASSERT_EQ(1 << 20, given[1].propagation);
+	ASSERT_EQ(OVLTREE_ATTACH_MOUNT | OVLTREE_ATTACH_MNTNS, given[2].flags);
+	ASSERT_EQ(5, given[2].mnt_fd);
+	ASSERT_EQ(6, given[2].target.fd);
+	ASSERT_EQ(0, given[2].target.path);
+	ASSERT_EQ(9, given[2].mntns_fd);
+	ASSERT_EQ(0, given[2].tree);
 
 	ASSERT_EQ(OVLTREE_TREE_UPPER, seen.flags);
 	ASSERT_STR("a", path_of(&seen_lower[0]));
@@ -262,7 +262,7 @@ static void prepare_entries(void)
 	struct ovlt_batch *batch = new_batch(ctx, 0);
 	struct ovlt_tree *tree = make_tree("lowerdir=a:b");
 	static const struct ovltree_attach zero;
-	struct ovltree_attach attach;
+	struct ovltree_attach given;
 	int fd;
 
 	ASSERT_EQ(0, ovlt_batch_add_tree(batch, tree, AT_FDCWD, "m", 0));
@@ -272,10 +272,10 @@ static void prepare_entries(void)
 	ASSERT(calls[0].command == OVLTREE_IOC_PREPARE);
 	ASSERT_EQ(OVLTREE_BATCH_CLOEXEC, calls[0].batch.flags);
 	/* All but the tree is zero. */
-	attach = calls[0].attach[0];
-	ASSERT(attach.tree);
-	attach.tree = 0;
-	ASSERT(!memcmp(&attach, &zero, sizeof(zero)));
+	given = calls[0].attach[0];
+	ASSERT(given.tree);
+	given.tree = 0;
+	ASSERT(!memcmp(&given, &zero, sizeof(zero)));
 	ASSERT_OK(outcome_of(batch, 0));
 	ASSERT_FAIL(ENOENT, OVLTREE_FIELD_LOWER, 1, outcome_of(batch, 1));
 	/* The layer's name comes before the kernel's words, which are cut. */
@@ -294,7 +294,7 @@ static void detach_entries(void)
 {
 	struct ovlt_ctx *ctx = setup();
 	struct ovlt_batch *batch = new_batch(ctx, 0);
-	const struct ovltree_detach *detach = calls[0].detach;
+	const struct ovltree_detach *given = calls[0].detach;
 
 	ASSERT_EQ(0, ovlt_batch_add_target(batch, AT_FDCWD, "m",
 					   OVLT_LAZY | OVLT_NOFOLLOW));
@@ -303,15 +303,15 @@ static void detach_entries(void)
 	ASSERT_EQ(0, ovlt_batch_detach(batch));
 	ASSERT(calls[0].command == OVLTREE_IOC_DETACH);
 	ASSERT_EQ(0, calls[0].batch.flags);
-	ASSERT_EQ(OVLTREE_DETACH_LAZY, detach[0].flags);
-	ASSERT_EQ(AT_FDCWD, detach[0].target.fd);
-	ASSERT_EQ(OVLTREE_PATH_NOFOLLOW, detach[0].target.flags);
-	ASSERT_EQ(OVLTREE_DETACH_FORCE, detach[1].flags);
-	ASSERT_EQ(3, detach[1].target.fd);
-	ASSERT_EQ(0, detach[1].target.path);
-	ASSERT_EQ(OVLTREE_DETACH_ID, detach[2].flags);
-	ASSERT_EQ(1ULL << 50, detach[2].mnt_id);
-	ASSERT_EQ(0, detach[2].target.fd);
+	ASSERT_EQ(OVLTREE_DETACH_LAZY, given[0].flags);
+	ASSERT_EQ(AT_FDCWD, given[0].target.fd);
+	ASSERT_EQ(OVLTREE_PATH_NOFOLLOW, given[0].target.flags);
+	ASSERT_EQ(OVLTREE_DETACH_FORCE, given[1].flags);
+	ASSERT_EQ(3, given[1].target.fd);
+	ASSERT_EQ(0, given[1].target.path);
+	ASSERT_EQ(OVLTREE_DETACH_ID, given[2].flags);
+	ASSERT_EQ(1ULL << 50, given[2].mnt_id);
+	ASSERT_EQ(0, given[2].target.fd);
 	ovlt_batch_unref(batch);
 	ovlt_ctx_unref(ctx);
 }

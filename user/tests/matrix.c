@@ -829,7 +829,7 @@ static void all_or_nothing(void)
 	before = read_all("/proc/self/mountinfo");
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		/* The bad one is first, in the middle, last. */
-		for (unsigned int at = 0; at < 3; at++) {
+		for (unsigned int which = 0; which < 3; which++) {
 			struct ovlt_tree *tree = make_tree(bad[i].options);
 			struct ovlt_batch *batch =
 				ovlt_batch_new(ctx, OVLT_ALL);
@@ -838,17 +838,19 @@ static void all_or_nothing(void)
 			for (unsigned int j = 0; j < 3; j++)
 				ASSERT_EQ(j,
 					  ovlt_batch_add_tree(
-						  batch, j == at ? tree : good,
+						  batch,
+						  j == which ? tree : good,
 						  AT_FDCWD,
-						  j == at ? bad[i].target : "m",
+						  j == which ? bad[i].target :
+							       "m",
 						  0));
 			ASSERT_EQ(3, ovlt_batch_attach(batch));
 			for (unsigned int j = 0; j < 3; j++)
-				if (j != at)
+				if (j != which)
 					ASSERT_EQ(-ECANCELED,
 						  outcome_of(batch, j).error);
 			ASSERT_FAIL(bad[i].error, bad[i].field, bad[i].index,
-				    outcome_of(batch, at));
+				    outcome_of(batch, which));
 			after = read_all("/proc/self/mountinfo");
 			ASSERT_STR(before, after);
 			free(after);
@@ -891,7 +893,6 @@ static void big_batch(void)
 	struct ovlt_info info;
 	unsigned int before, nr = 300;
 	char path[32];
-	int ret;
 
 	setup();
 	ASSERT_EQ(0, ovlt_ctx_get_info(ctx, &info, sizeof(info)));
@@ -929,8 +930,7 @@ static void big_batch(void)
 		for (unsigned int i = 0; i < nr; i++)
 			ASSERT_EQ(i, ovlt_batch_add_tree(batch, tree, AT_FDCWD,
 							 "m", 0));
-		ret = ovlt_batch_attach(batch);
-		ASSERT_EQ(-E2BIG, ret);
+		ASSERT_EQ(-E2BIG, ovlt_batch_attach(batch));
 		ovlt_batch_unref(batch);
 	}
 	ovlt_tree_unref(tree);
