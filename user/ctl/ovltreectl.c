@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "ctl.h"
 
@@ -96,6 +97,17 @@ int ctl_open(struct ctl *ctl)
 	return EXIT_SUCCESS;
 }
 
+/* Each idmap is a descriptor, and a batch has many. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char *argv[])
 {
 	static const struct option options[] = {
@@ -119,6 +131,7 @@ int main(int argc, char *argv[])
 		return ctl_usage("which command?");
 	argv += optind;
 	argc -= optind;
+	raise_limit();
 	/* The subcommand's getopt_long(3) begins anew. */
 	optind = 0;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

@@ -143,12 +143,11 @@ static int build(struct ovlt_ctx *ctx, struct ovlt_entry *entry)
 	return ovlt_thread_call(build_private, entry);
 }
 
-static void fill_result(struct ovlt_entry *entry, int fd, const char *path,
-			int flags)
+static void fill_result(struct ovlt_entry *entry, int fd)
 {
 	struct ovlt_mount_id id;
 
-	if (ovlt_mount_id_get(fd, path, flags, &id))
+	if (ovlt_mount_id_get(fd, "", AT_EMPTY_PATH, &id))
 		return;
 	entry->result.mnt_id = id.unique;
 	entry->result.dev = id.dev;
@@ -171,7 +170,7 @@ static int prepare_entry(struct ovlt_ctx *ctx, struct ovlt_entry *entry)
 		return entry_failed(entry, fd);
 	ovlt_entry_blame(entry, 0, OVLTREE_FIELD_NONE, 0);
 	entry->out_fd = fd;
-	fill_result(entry, fd, "", AT_EMPTY_PATH);
+	fill_result(entry, fd);
 	return 0;
 }
 
@@ -312,7 +311,7 @@ static int attach_entry(struct ovlt_ctx *ctx, struct ovlt_entry *entry)
 			undo(ctx, entry, attach.mnt_fd);
 		return entry_failed(entry, err);
 	}
-	fill_result(entry, attach.mnt_fd, "", AT_EMPTY_PATH);
+	fill_result(entry, attach.mnt_fd);
 	return 0;
 }
 

@@ -66,7 +66,7 @@ static void look_at_tree(const struct ovltree_attach *attach)
 	if (tree->nr_lower <= ARRAY_SIZE(seen_lower))
 		memcpy(seen_lower, (void *)(uintptr_t)tree->lower,
 		       tree->nr_lower * sizeof(seen_lower[0]));
-	if (tree->options_size <= sizeof(seen_options))
+	if (tree->options_size && tree->options_size <= sizeof(seen_options))
 		memcpy(seen_options, (void *)(uintptr_t)tree->options,
 		       tree->options_size);
 }

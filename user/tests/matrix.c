@@ -1097,6 +1097,7 @@ static void detach_errors(void)
 
 static void detach_busy(void)
 {
+	struct ovlt_batch *batch;
 	int fd;
 
 	setup();
@@ -1110,6 +1111,21 @@ static void detach_busy(void)
 	ASSERT_OK(detach(ctx, "m", OVLT_LAZY));
 	ASSERT(!mount_line(at("m")));
 	ASSERT_EQ(2, (lseek(fd, 0, SEEK_SET), read(fd, (char[8]){ 0 }, 8)));
+	close(fd);
+
+	/* A descriptor of the mount keeps it busy itself. */
+	ASSERT_OK(attach_options(LOWERS, "m"));
+	fd = open("m", O_PATH | O_CLOEXEC);
+	ASSERT(fd >= 0);
+	batch = ovlt_batch_new(ctx, 0);
+	ASSERT(batch);
+	ASSERT_EQ(0, ovlt_batch_add_target(batch, fd, NULL, 0));
+	ASSERT_EQ(1, ovlt_batch_add_target(batch, fd, NULL, OVLT_LAZY));
+	ASSERT_EQ(1, ovlt_batch_detach(batch));
+	ASSERT_FAIL(EBUSY, OVLTREE_FIELD_TARGET, 0, outcome_of(batch, 0));
+	ASSERT_OK(outcome_of(batch, 1));
+	ASSERT(!mount_line(at("m")));
+	ovlt_batch_unref(batch);
 	close(fd);
 	teardown();
 }
