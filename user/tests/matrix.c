@@ -3,11 +3,12 @@
  * What the library promises, on each backend: OVLT_BACKENDS names those to run
  * on, all of them by default. "ioctl" is skipped without /dev/ovltree.
  */
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -510,33 +511,39 @@ static void idmap_several_mounts(void)
 	teardown();
 }
 
-/* A layer that is the root of its mount, and one on the root of the namespace. */
-static void idmap_mount_roots(void)
+static void idmap_mount_root(void)
 {
-	struct ovlt_tree *tree = ovlt_tree_new();
-	struct stat st;
-
 	setup();
-	ASSERT(tree && !stat("/usr", &st));
 	ASSERT(!mkdir("t", 0755) && !mount("t", "t", "tmpfs", 0, NULL));
 	put("t/f", "t");
-	ASSERT_EQ(0, ovlt_tree_parse_options(tree, IDMAP));
-	ASSERT_EQ(0, ovlt_tree_add_lower(tree, AT_FDCWD, "t", 0));
-	ASSERT_EQ(0, ovlt_tree_add_lower(tree, AT_FDCWD, "l1", 0));
-	ASSERT_OK(attach(ctx, tree, "m"));
+	ASSERT_OK(attach_options("lowerdir=t:l1," IDMAP, "m"));
 	ASSERT_OWNER("m/f", 100000, 200000);
 	ASSERT_OWNER("m/a", 100000, 200000);
 	ASSERT_OK(detach(ctx, "m", 0));
 	ASSERT(!umount2("t", 0));
-	ovlt_tree_unref(tree);
+	teardown();
+}
 
-	ASSERT_EQ(0, st.st_uid);
-	tree = make_tree("lowerdir=l1:/usr," IDMAP);
-	ASSERT_OK(attach(ctx, tree, "m"));
+/* A layer on the mount that is the root of the namespace. */
+static void idmap_namespace_root(void)
+{
+	static const long idmappable[] = { EXT4_SUPER_MAGIC, TMPFS_MAGIC,
+					   XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC };
+	struct statfs fs;
+	struct stat st;
+	bool can = false;
+
+	if (statfs("/", &fs) || stat("/usr/bin", &st) || st.st_uid)
+		skip("no /usr/bin of root's");
+	for (size_t i = 0; i < ARRAY_SIZE(idmappable); i++)
+		can |= fs.f_type == idmappable[i];
+	if (!can)
+		skip("the root's file system may not be one to idmap");
+	setup();
+	ASSERT_OK(attach_options("lowerdir=l1:/usr," IDMAP, "m"));
 	ASSERT_OWNER("m/a", 100000, 200000);
 	ASSERT_OWNER("m/bin", 100000, 200000);
 	ASSERT_OK(detach(ctx, "m", 0));
-	ovlt_tree_unref(tree);
 	teardown();
 }
 
@@ -1120,10 +1127,13 @@ static void detach_busy(void)
 	batch = ovlt_batch_new(ctx, 0);
 	ASSERT(batch);
 	ASSERT_EQ(0, ovlt_batch_add_target(batch, fd, NULL, 0));
-	ASSERT_EQ(1, ovlt_batch_add_target(batch, fd, NULL, OVLT_LAZY));
 	ASSERT_EQ(1, ovlt_batch_detach(batch));
 	ASSERT_FAIL(EBUSY, OVLTREE_FIELD_TARGET, 0, outcome_of(batch, 0));
-	ASSERT_OK(outcome_of(batch, 1));
+	ovlt_batch_unref(batch);
+	batch = ovlt_batch_new(ctx, 0);
+	ASSERT(batch);
+	ASSERT_EQ(0, ovlt_batch_add_target(batch, fd, NULL, OVLT_LAZY));
+	ASSERT_EQ(0, ovlt_batch_detach(batch));
 	ASSERT(!mount_line(at("m")));
 	ovlt_batch_unref(batch);
 	close(fd);
@@ -1411,7 +1421,8 @@ static const struct test tests[] = {
 	TEST(idmap_ownership),
 	TEST(idmap_names),
 	TEST(idmap_several_mounts),
-	TEST(idmap_mount_roots),
+	TEST(idmap_mount_root),
+	TEST(idmap_namespace_root),
 	TEST(idmap_files_by_fd),
 	TEST(idmap_by_path),
 	TEST(idmap_errors),
