@@ -187,6 +187,7 @@ static void take_results(const struct request *request,
 	for (unsigned int i = 0; i < request->batch.nr; i++) {
 		const struct ovltree_result *result = &request->results[i];
 		struct ovlt_entry *entry = entries[i];
+		struct ovlt_mount_id id;
 
 		ovlt_entry_fail(entry, result->error, result->field,
 				result->index, "%.*s", OVLTREE_MESSAGE_MAX - 1,
@@ -196,8 +197,11 @@ static void take_results(const struct request *request,
 		entry->result.mnt_id = result->mnt_id;
 		entry->result.dev =
 			makedev(result->dev_major, result->dev_minor);
-		if (prepare)
-			entry->out_fd = result->mnt_fd;
+		if (!prepare)
+			continue;
+		entry->out_fd = result->mnt_fd;
+		if (!ovlt_mount_id_get(entry->out_fd, "", AT_EMPTY_PATH, &id))
+			entry->result.mnt_id = id.unique;
 	}
 }
 
