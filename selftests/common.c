@@ -11,8 +11,6 @@
 
 #include "common.h"
 
-#define KSFT_SKIP 4
-
 void ovlt_die(const char *fmt, ...)
 {
 	int err = errno;
@@ -355,7 +353,7 @@ unsigned int ovlt_count_mounts(void)
 	return nr;
 }
 
-static struct ovlt_mount *parse_mount(char *line)
+struct ovlt_mount *ovlt_parse_mount(char *line)
 {
 	struct ovlt_mount *m = ovlt_alloc(sizeof(*m));
 	char *dash = strstr(line, " - ");
@@ -395,7 +393,7 @@ struct ovlt_mount *ovlt_find_mount(const char *mountinfo, const char *target)
 
 		if (!*line)
 			continue;
-		m = parse_mount(line);
+		m = ovlt_parse_mount(line);
 		if (!strcmp(m->target, path))
 			found = m;
 	}
@@ -409,7 +407,7 @@ char *ovlt_path(const char *name)
 }
 
 /* The unique id of the mount that a file is on, 0 if there is no such file. */
-uint64_t ovlt_mount_id(int dirfd, const char *path)
+__u64 ovlt_mount_id(int dirfd, const char *path)
 {
 	struct statx stx;
 
@@ -494,7 +492,7 @@ void ovlt_tree_option(struct ovltree_tree *tree, const char *option)
 	options = realloc(options, tree->options_size + strlen(option) + 1);
 	if (!options)
 		ovlt_die("out of memory");
-	strcpy(options + tree->options_size, option);
+	memcpy(options + tree->options_size, option, strlen(option) + 1);
 	tree->options_size += strlen(option) + 1;
 	tree->options = ptr(options);
 }
@@ -531,7 +529,7 @@ struct ovltree_detach ovlt_entry_path(const char *target, __u32 flags)
 	};
 }
 
-struct ovltree_detach ovlt_entry_id(uint64_t id, __u32 flags)
+struct ovltree_detach ovlt_entry_id(__u64 id, __u32 flags)
 {
 	return (struct ovltree_detach) {
 		.flags = flags | OVLTREE_DETACH_ID,

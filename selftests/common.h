@@ -22,7 +22,11 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#define OVLT_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#include "kselftest.h"
+
+#ifndef __packed
+#define __packed __attribute__((packed))
+#endif
 
 /* Slow kernels under an emulator have the right to be slow. */
 #define OVLT_TIMEOUT 300
@@ -46,8 +50,8 @@ struct ovlt_room {
 void ovlt_room_enter(struct ovlt_room *room);
 void ovlt_new_mntns(void);
 
-void __attribute__((format(printf, 1, 2), noreturn)) ovlt_die(const char *fmt, ...);
-char * __attribute__((format(printf, 1, 2))) ovlt_fmt(const char *fmt, ...);
+void __noreturn ovlt_die(const char *fmt, ...) __printf(1, 2);
+char *ovlt_fmt(const char *fmt, ...) __printf(1, 2);
 void *ovlt_alloc(size_t size);
 
 /* Files; paths are relative to the room, and parents are made as needed. */
@@ -82,9 +86,10 @@ struct ovlt_mount {
 char *ovlt_mountinfo(void);
 unsigned int ovlt_count_lines(const char *text);
 unsigned int ovlt_count_mounts(void);
+struct ovlt_mount *ovlt_parse_mount(char *line);
 struct ovlt_mount *ovlt_find_mount(const char *mountinfo, const char *target);
 char *ovlt_path(const char *name);
-uint64_t ovlt_mount_id(int dirfd, const char *path);
+__u64 ovlt_mount_id(int dirfd, const char *path);
 long ovlt_slab_objects(const char *slab);
 
 /* Namespaces */
@@ -103,7 +108,7 @@ struct ovltree_path ovlt_at(int fd, const char *path);
 struct ovltree_attach ovlt_entry_tree(const struct ovltree_tree *tree, const char *target);
 struct ovltree_attach ovlt_entry_mount(int mnt_fd, const char *target);
 struct ovltree_detach ovlt_entry_path(const char *target, __u32 flags);
-struct ovltree_detach ovlt_entry_id(uint64_t id, __u32 flags);
+struct ovltree_detach ovlt_entry_id(__u64 id, __u32 flags);
 void ovlt_simple_layers(void);
 struct ovltree_tree *ovlt_simple_tree(void);
 

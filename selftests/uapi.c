@@ -59,7 +59,7 @@ TEST_F(info, too_short)
 {
 	__u32 sizes[] = { 0, 1, sizeof(self->info) - 1 };
 
-	for (int i = 0; i < OVLT_ARRAY_SIZE(sizes); i++) {
+	for (int i = 0; i < ARRAY_SIZE(sizes); i++) {
 		self->info.size = sizes[i];
 		EXPECT_EQ(-EINVAL, ovlt_ioctl(self->room.dev, OVLTREE_IOC_INFO,
 					      &self->info));
@@ -123,7 +123,7 @@ TEST_F(info, unknown_command)
 		_IOWR(OVLTREE_IOC_TYPE, 0x02, struct ovltree_batch),
 	};
 
-	for (int i = 0; i < OVLT_ARRAY_SIZE(cmds); i++)
+	for (int i = 0; i < ARRAY_SIZE(cmds); i++)
 		EXPECT_EQ(-ENOTTY, ovlt_ioctl(self->room.dev, cmds[i], &self->info));
 }
 
@@ -238,7 +238,8 @@ TEST_F(batch, good)
 	struct ovltree_result *result = &self->result[0].result;
 	struct stat st;
 
-	self->arg.wait_ns = self->arg.hold_ns = ~0ULL;
+	self->arg.wait_ns = ~0ULL;
+	self->arg.hold_ns = ~0ULL;
 	EXPECT_DONE();
 	EXPECT_EQ(sizeof(self->arg), self->arg.size);
 	EXPECT_NE(~0ULL, self->arg.wait_ns);
@@ -271,7 +272,7 @@ TEST_F(batch, too_short)
 {
 	__u32 sizes[] = { 0, 1, sizeof(self->arg) - 1 };
 
-	for (int i = 0; i < OVLT_ARRAY_SIZE(sizes); i++) {
+	for (int i = 0; i < ARRAY_SIZE(sizes); i++) {
 		self->arg.size = sizes[i];
 		EXPECT_REFUSED(-EINVAL);
 	}
@@ -573,7 +574,7 @@ TEST_F(entry, tree_attr)
 		MOUNT_ATTR_IDMAP, MOUNT_ATTR__ATIME, 0x00000100, 0x80000000,
 	};
 
-	for (int i = 0; i < OVLT_ARRAY_SIZE(bad); i++) {
+	for (int i = 0; i < ARRAY_SIZE(bad); i++) {
 		self->tree->attr = bad[i];
 		EXPECT_ENTRY(-EINVAL, ATTR, 0);
 	}
@@ -694,7 +695,7 @@ TEST_F(entry, options)
 	};
 
 	ovlt_tree_option(self->tree, "xino=off");
-	for (int i = 0; i < OVLT_ARRAY_SIZE(bad); i++) {
+	for (int i = 0; i < ARRAY_SIZE(bad); i++) {
 		__u32 good = self->tree->options_size;
 
 		ovlt_tree_option(self->tree, bad[i].option);
@@ -768,7 +769,7 @@ TEST_F(entry, tree_size)
 
 	longer.tail[8] = 1;
 	self->entry.tree = ptr(&longer);
-	for (int i = 0; i < OVLT_ARRAY_SIZE(table); i++) {
+	for (int i = 0; i < ARRAY_SIZE(table); i++) {
 		arg.tree_size = table[i].size;
 		EXPECT_EQ(table[i].nr, ovlt_ioctl(self->room.dev, cmd, &arg)) {
 			TH_LOG("tree_size %u", table[i].size);
@@ -869,7 +870,7 @@ TEST_F(attach, propagation)
 	EXPECT_ATTACH(-EINVAL, PROPAGATION);
 	self->entry.propagation = all;
 	EXPECT_ATTACH(-EINVAL, PROPAGATION);
-	for (int i = 0; i < OVLT_ARRAY_SIZE(good); i++) {
+	for (int i = 0; i < ARRAY_SIZE(good); i++) {
 		self->entry.propagation = good[i];
 		EXPECT_EQ(1, ovlt_attach(self->room.dev, 0, &self->entry, 1,
 					 &self->result));
