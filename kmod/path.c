@@ -76,6 +76,8 @@ int ovlt_path_get(const struct ovltree_path *upath, u32 valid_flags,
 		given = path_string(upath->path);
 		if (IS_ERR(given))
 			return PTR_ERR(no_free_ptr(given));
+		if (!*given)
+			return -ENOENT;
 		if (*given == '/' || upath->fd == AT_FDCWD) {
 			err = kern_path(given, lookup, path);
 		} else {

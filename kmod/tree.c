@@ -29,7 +29,7 @@ static struct fs_context *tree_context(void)
 	if (!type)
 		return ERR_PTR(-ENODEV);
 	fc = fs_context_for_mount(type, 0);
-	put_filesystem(type);
+	module_put(type->owner);
 	if (IS_ERR(fc))
 		return fc;
 
