@@ -453,6 +453,7 @@ int main(void)
 
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
+	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 0);
 
 	leave_rootfs();
 	mount_filesystems();
