@@ -502,6 +502,8 @@ TEST_F(changed, detached)
 
 TEST_F(changed, other_namespace)
 {
+	int ns = ovlt_open("/proc/self/ns/mnt", O_RDONLY);
+
 	ovlt_tmpfs("m");
 	self->target = ovlt_open("m", O_PATH);
 	ovlt_new_mntns();
@@ -509,6 +511,7 @@ TEST_F(changed, other_namespace)
 	if (variant->batch)
 		EXPECT_RESULT(-EINVAL, TARGET, 0, self->result);
 	ovlt_umount("m");
+	close(ns);
 	free(self->room.mounts);
 	self->room.mounts = ovlt_mountinfo();
 }
@@ -597,8 +600,8 @@ FIXTURE_SETUP(all)
 		ASSERT_EQ(0, rmdir("gone"));
 		break;
 	case BAD_MOUNT:
-		*bad = ovlt_entry_mount(ovlt_open("/tmp", O_PATH), "t0");
-		ovlt_mkdir("t0");
+		*bad = ovlt_entry_mount(ovlt_open("/tmp", O_PATH), "bad");
+		ovlt_mkdir("bad");
 		break;
 	}
 }
@@ -985,23 +988,20 @@ TEST_F(foreign, own)
 TEST_F(foreign, abandoned)
 {
 	struct ovltree_attach entries[] = { named_entry("a", NULL) };
-	int name;
 
-	kill(self->pid[0], SIGKILL);
-	ASSERT_EQ(self->pid[0], waitpid(self->pid[0], NULL, 0));
+	/* The second one: the first's descriptor is open in the second, too. */
+	kill(self->pid[1], SIGKILL);
+	ASSERT_EQ(self->pid[1], waitpid(self->pid[1], NULL, 0));
 	entries[0].flags = OVLTREE_ATTACH_MNTNS;
-	entries[0].mntns_fd = self->mntns[0];
-	entries[0].target = (struct ovltree_path) { .fd = self->target[0] };
-	EXPECT_BATCH(1, 0, entries);
-	name = openat(self->target[0], ".", O_PATH);
-	EXPECT_LE(0, name);
-	close(name);
-	/* And without it there is nothing to attach to. */
-	close(self->mntns[0]);
 	entries[0].mntns_fd = self->mntns[1];
+	entries[0].target = (struct ovltree_path) { .fd = self->target[1] };
+	EXPECT_BATCH(1, 0, entries);
+	/* And without it there is nothing to attach to. */
+	close(self->mntns[1]);
+	entries[0].mntns_fd = self->mntns[0];
 	EXPECT_BATCH(0, 0, entries);
 	EXPECT_RESULT(-ENOENT, TARGET, 0, self->results[0]);
-	close(self->target[0]);
+	close(self->target[1]);
 }
 
 /*

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -10,6 +11,9 @@
 #include <time.h>
 
 #include "common.h"
+
+/* No errno, so that no test takes it for what a child returned. */
+#define DIED 255
 
 void ovlt_die(const char *fmt, ...)
 {
@@ -21,7 +25,7 @@ void ovlt_die(const char *fmt, ...)
 	vfprintf(stderr, fmt, args);
 	va_end(args);
 	fprintf(stderr, ": %s\n", strerror(err));
-	_exit(1);
+	_exit(DIED);
 }
 
 void *ovlt_alloc(size_t size)
@@ -87,7 +91,8 @@ static void write_map(pid_t pid, const char *which, const char *map)
 
 /**
  * ovlt_userns - make a user namespace
- * @map: lines of /proc/PID/uid_map, which are used for groups too
+ * @map: lines of /proc/PID/uid_map, which are used for groups too, or NULL for
+ *	 a namespace that has no map
  *
  * Return: A file descriptor of the namespace.
  */
@@ -112,8 +117,10 @@ int ovlt_userns(const char *map)
 	if (read(ready[0], &byte, 1) != 1)
 		ovlt_die("user namespace");
 	close(ready[0]);
-	write_map(pid, "uid_map", map);
-	write_map(pid, "gid_map", map);
+	if (map) {
+		write_map(pid, "uid_map", map);
+		write_map(pid, "gid_map", map);
+	}
 	path = ovlt_fmt("/proc/%d/ns/user", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -157,13 +164,15 @@ int ovlt_fork_in_userns(int userns, int (*run)(void *arg), void *arg)
 		if (userns >= 0 && (setns(userns, CLONE_NEWUSER) ||
 				    setresgid(0, 0, 0) || setresuid(0, 0, 0)))
 			ovlt_die("enter user namespace");
+		/* Lost with the ids; it owns its files in /proc again. */
+		prctl(PR_SET_DUMPABLE, 1);
 		_exit(-run(arg));
 	}
 	if (waitpid(pid, &status, 0) != pid)
 		ovlt_die("waitpid");
-	if (!WIFEXITED(status)) {
-		errno = EINTR;
-		ovlt_die("child ended by signal %d", WTERMSIG(status));
+	if (!WIFEXITED(status) || WEXITSTATUS(status) == DIED) {
+		errno = ECHILD;
+		ovlt_die("child ended with status %#x", status);
 	}
 	return -WEXITSTATUS(status);
 }
@@ -675,12 +684,15 @@ static int configure(int fs, const struct ovltree_tree *tree)
 {
 	const struct ovltree_path *lower = (void *)(uintptr_t)tree->lower;
 	const char *options = (void *)(uintptr_t)tree->options;
-	const char *option = options;
+	const char *option = options, *source = NULL;
 
-	for (; option < options + tree->options_size; option += strlen(option) + 1)
+	for (; option < options + tree->options_size; option += strlen(option) + 1) {
 		if (configure_option(fs, option))
 			return -errno;
-	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay", 0))
+		if (!strncmp(option, "source=", 7))
+			source = option;
+	}
+	if (!source && fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay", 0))
 		return -errno;
 	for (__u32 i = 0; i < tree->nr_lower; i++)
 		if (configure_layer(fs, lower[i].flags & OVLTREE_PATH_DATA ?
