@@ -69,8 +69,22 @@ struct ctl_entry {
 int ctl_report(struct ctl *ctl, const struct ovlt_batch *batch,
 	       struct ctl_entry *entries, size_t nr);
 
+struct cJSON;
+
+void ctl_print_json(struct cJSON *json);
+void ctl_add_u64(struct cJSON *json, const char *name, uint64_t value);
+
+struct libmnt_table;
+struct libmnt_fs;
+
+struct libmnt_table *ctl_mountinfo(void);
+uint64_t ctl_mount_id(const char *path, unsigned int mask);
+struct libmnt_fs *ctl_find_mount(struct libmnt_table *table, const char *path);
+
 int cmd_attach(struct ctl *ctl, int argc, char *argv[]);
 int cmd_detach(struct ctl *ctl, int argc, char *argv[]);
+int cmd_doctor(struct ctl *ctl, int argc, char *argv[]);
 int cmd_info(struct ctl *ctl, int argc, char *argv[]);
+int cmd_list(struct ctl *ctl, int argc, char *argv[]);
 
 #endif /* CTL_H */

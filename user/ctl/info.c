@@ -128,16 +128,9 @@ int cmd_info(struct ctl *ctl, int argc, char *argv[])
 	err = ovlt_ctx_get_info(ctl->ctx, &info, sizeof(info));
 	if (err)
 		return ctl_fail(ctl, err);
-	if (ctl->json) {
-		cJSON *json = info_json(&info);
-		char *text = cJSON_Print(json);
-
-		if (text)
-			puts(text);
-		cJSON_free(text);
-		cJSON_Delete(json);
-	} else {
+	if (ctl->json)
+		ctl_print_json(info_json(&info));
+	else
 		print_info(&info);
-	}
 	return EXIT_SUCCESS;
 }

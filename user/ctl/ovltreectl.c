@@ -19,7 +19,9 @@ static const struct command {
 	{ "attach", cmd_attach,
 	  "[--all-or-nothing] -o OPTIONS TARGET | --fstab FILE" },
 	{ "detach", cmd_detach, "[--lazy] [--force] [--id ID]... [TARGET]..." },
+	{ "doctor", cmd_doctor, "[TARGET]" },
 	{ "info", cmd_info, "" },
+	{ "list", cmd_list, "" },
 };
 
 static void help(void)
@@ -40,7 +42,8 @@ static void help(void)
 	     "  -h, --help          show this\n"
 	     "  -V, --version       show the version\n"
 	     "\n"
-	     "Exit status: 0 all is well, 1 usage, 32 all failed, 64 some failed.");
+	     "Exit status: 0 all is well, 1 usage or a finding of doctor, 32 all failed,\n"
+	     "64 some failed.");
 }
 
 int ctl_usage(const char *fmt, ...)

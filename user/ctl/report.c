@@ -12,7 +12,8 @@
 
 #include "ctl.h"
 
-static void print_json(cJSON *json)
+/* Print and free. */
+void ctl_print_json(struct cJSON *json)
 {
 	char *text = cJSON_Print(json);
 
@@ -23,7 +24,7 @@ static void print_json(cJSON *json)
 }
 
 /* A number of 64 bits, which cJSON would round. */
-static void add_u64(cJSON *json, const char *name, uint64_t value)
+void ctl_add_u64(struct cJSON *json, const char *name, uint64_t value)
 {
 	char text[24];
 
@@ -51,7 +52,7 @@ int ctl_fail(struct ctl *ctl, int err)
 
 		add_error(json, err);
 		cJSON_AddStringToObject(json, "message", message);
-		print_json(json);
+		ctl_print_json(json);
 	}
 	return EXIT_FAIL;
 }
@@ -74,7 +75,7 @@ static cJSON *entry_json(const struct ctl_entry *entry)
 
 		snprintf(device, sizeof(device), "%u:%u", major(result->dev),
 			 minor(result->dev));
-		add_u64(json, "mnt_id", result->mnt_id);
+		ctl_add_u64(json, "mnt_id", result->mnt_id);
 		cJSON_AddStringToObject(json, "device", device);
 	}
 	return json;
@@ -91,12 +92,12 @@ static void report_json(struct ctl *ctl, const struct ovlt_batch *batch,
 	ovlt_ctx_get_info(ctl->ctx, &info, sizeof(info));
 	ovlt_batch_get_times(batch, &wait_ns, &hold_ns);
 	cJSON_AddStringToObject(json, "backend", info.backend);
-	add_u64(json, "wait_ns", wait_ns);
-	add_u64(json, "hold_ns", hold_ns);
+	ctl_add_u64(json, "wait_ns", wait_ns);
+	ctl_add_u64(json, "hold_ns", hold_ns);
 	array = cJSON_AddArrayToObject(json, "entries");
 	for (size_t i = 0; i < nr; i++)
 		cJSON_AddItemToArray(array, entry_json(&entries[i]));
-	print_json(json);
+	ctl_print_json(json);
 }
 
 static void report_error(const struct ctl_entry *entry)
