@@ -26,9 +26,12 @@ static int entry_get(struct mnt_batch_entry *entry,
 	if (err)
 		return ovlt_fail(result, err, OVLTREE_FIELD_NONE, 0,
 				 "entry can't be read");
-	if (detach.flags & ~OVLT_DETACH_FLAGS || detach.__reserved)
+	if (detach.flags & ~OVLT_DETACH_FLAGS)
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_FLAGS, 0,
 				 "unknown flag");
+	if (detach.__reserved)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_NONE, 0,
+				 "reserved member is not zero");
 	by_id = detach.flags & OVLTREE_DETACH_ID;
 	if (!by_id && detach.mnt_id)
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_MNT_ID, 0,
@@ -56,8 +59,9 @@ static int entry_get(struct mnt_batch_entry *entry,
 static void entry_report(struct ovltree_result *result,
 			 const struct mnt_batch_entry *entry)
 {
-	enum ovltree_field field = entry->mnt_id ? OVLTREE_FIELD_MNT_ID :
-						   OVLTREE_FIELD_TARGET;
+	bool by_id = entry->mnt_id || !entry->mount.mnt;
+	enum ovltree_field field = by_id ? OVLTREE_FIELD_MNT_ID :
+					   OVLTREE_FIELD_TARGET;
 	const char *why = "";
 
 	switch (entry->error) {

@@ -27,12 +27,17 @@ static int prepare_read(struct ovltree_attach *entry,
 	if (err)
 		return ovlt_fail(result, err, OVLTREE_FIELD_NONE, 0,
 				 "entry can't be read");
-	if (entry->flags || entry->mnt_fd)
+	if (entry->flags)
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_FLAGS, 0,
 				 "only a tree can be prepared");
-	if (memchr_inv(&entry->target, 0, sizeof(entry->target)) ||
-	    entry->mntns_fd)
+	if (entry->mnt_fd)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_MNT_FD, 0,
+				 "only a tree can be prepared");
+	if (memchr_inv(&entry->target, 0, sizeof(entry->target)))
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_TARGET, 0,
+				 "what is prepared has no target yet");
+	if (entry->mntns_fd)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_MNTNS_FD, 0,
 				 "what is prepared has no target yet");
 	if (entry->propagation)
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_PROPAGATION, 0,

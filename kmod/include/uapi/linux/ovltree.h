@@ -28,18 +28,24 @@
  * been written:
  *
  *  - ENOTTY: the command number is not known
- *  - EINVAL: @size or an element's size is too short, @nr is 0, a flag is
- *    unknown, a reserved member is not zero, or an array is missing
- *  - E2BIG: a structure is longer than the kernel knows and its tail is not
- *    zero, or @nr is over the limit that &OVLTREE_IOC_INFO tells
+ *  - EINVAL: @size, @entry_size or @result_size is too short, @nr is 0, a flag
+ *    of the command is unknown, or an array is missing
+ *  - E2BIG: the command's structure is longer than the kernel knows and its tail
+ *    is not zero, or @nr is over the limit that &OVLTREE_IOC_INFO tells
  *  - EFAULT: memory can't be read, or the results can't be written
  *  - ENOMEM: out of memory, or over the limit of the caller's memory cgroup
  *  - EPERM: the caller lacks CAP_SYS_ADMIN in the user namespace that owns
  *    its mount namespace
  *  - EINTR: a signal came before anything was done
  *
+ * An entry that can't be read, or a tree, fails for itself with the same errnos.
+ *
  * With &OVLTREE_BATCH_ALL a batch is all or nothing: when an entry fails all
- * others are undone, their results are -ECANCELED, and the ioctl returns 0.
+ * others are undone, their results are -ECANCELED, and the ioctl returns 0. An
+ * entry whose target depends on another one's (the same mountpoint, or one inside
+ * its tree) is attached after it; when it fails, the mount before it was visible
+ * for a moment and is unmounted as MNT_DETACH does it, so that a mount that was
+ * given by file descriptor can't be attached again.
  */
 
 #define OVLTREE_UAPI_VERSION 1
