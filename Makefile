@@ -6,7 +6,7 @@
 VARIANT ?= normal
 VARIANTS := $(filter-out kernel,$(patsubst selftests/vm/%.config,%,$(wildcard selftests/vm/*.config)))
 
-.PHONY: help deps kernel modules user vm demo check bench lint install clean
+.PHONY: help deps kernel modules user vm demo check kselftest-install bench lint install clean
 
 help:		## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
@@ -35,13 +35,16 @@ demo: deps	## start 100 containers of a real image with 50 layers
 check:		## run all tests, on this machine and in virtual ones
 	scripts/check
 
+kselftest-install:	## copy the kselftests into the kernel tree KDIR, and build them there
+	scripts/kselftest-install "$(KDIR)"
+
 bench: deps	## measure our way beside the peers'; writes build/bench.jsonl
 	selftests/bench/run
 
 lint: deps	## checkpatch, sparse and shellcheck
 	scripts/lint
 
-install: user	## install the library and ovltreectl, under PREFIX
+install: user	## install what is in user/ under PREFIX, and /sbin/mount.ovltree
 	$(MAKE) -C user install
 
 clean:		## remove build/; the cache stays
