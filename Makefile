@@ -9,7 +9,7 @@ VARIANTS := $(filter-out kernel,$(patsubst selftests/vm/%.config,%,$(wildcard se
 .PHONY: help deps kernel modules user vm demo check kselftest-install bench lint install clean
 
 help:		## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
 	@echo
 	@echo "  VARIANT=$(VARIANT), one of: $(VARIANTS)"
 	@echo "  Any command in the virtual machine: selftests/vm/run --help"
@@ -35,7 +35,7 @@ demo: deps	## start 100 containers of a real image with 50 layers
 check:		## run all tests, on this machine and in virtual ones
 	scripts/check
 
-kselftest-install:	## copy the kselftests into the kernel tree KDIR, and build them there
+kselftest-install:	## put the kselftests into the kernel tree KDIR
 	scripts/kselftest-install "$(KDIR)"
 
 bench: deps	## measure our way beside the peers'; writes build/bench.jsonl
