@@ -61,7 +61,7 @@ void options_clear(struct options *options);
 struct mapping {
 	int proc_fd;
 	int userns_fd;
-	char message[OVLTREE_MESSAGE_MAX];
+	char message[512];
 };
 
 int mapping_open(struct mapping *mapping, const struct options *options);
