@@ -39,6 +39,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
 #define MODULE "/lib/modules/ovltree.ko"
 #define KMEMLEAK "/sys/kernel/debug/kmemleak"
 
@@ -47,7 +49,7 @@ static const char *const slabs[] = {
 	"mnt_cache", "ovl_inode", "user_namespace",
 };
 
-#define NR_SLABS (sizeof(slabs) / sizeof(slabs[0]))
+#define NR_SLABS ARRAY_SIZE(slabs)
 #define SETTLE_MS 10000
 
 struct inventory {
@@ -154,7 +156,7 @@ static void mount_filesystems(void)
 		{ "debugfs", "/sys/kernel/debug", true },
 	};
 
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		mkdir(table[i].target, 0755);
 		if (mount(table[i].type, table[i].target, table[i].type, 0, NULL) &&
 		    !table[i].optional)
@@ -430,7 +432,8 @@ static void check_kmemleak(void)
 	nap(5500);
 	write_file(KMEMLEAK, "scan");
 	write_file(KMEMLEAK, "scan");
-	report = rest = read_file(KMEMLEAK, NULL);
+	report = read_file(KMEMLEAK, NULL);
+	rest = report;
 	while ((line = strsep(&rest, "\n"))) {
 		if (!*line)
 			continue;
