@@ -117,11 +117,15 @@ static int build_private(void *arg)
 	return err;
 }
 
-/* An old kernel refuses a layer for being a descriptor, or for being detached. */
+/*
+ * An old kernel refuses a layer for being a descriptor, one opened with O_PATH
+ * even as such, or for being detached.
+ */
 static bool is_refused(const struct ovlt_entry *entry, int err)
 {
-	return err == -EINVAL && (entry->result.field == OVLTREE_FIELD_LOWER ||
-				  entry->result.field == OVLTREE_FIELD_TREE);
+	return (err == -EINVAL || err == -EBADF) &&
+	       (entry->result.field == OVLTREE_FIELD_LOWER ||
+		entry->result.field == OVLTREE_FIELD_TREE);
 }
 
 /* Returns the descriptor of a detached mount. */
