@@ -209,7 +209,7 @@ static void without_append(void)
 	no_append = true;
 	put("x:y\\z,/f", "odd");
 	tree = make_tree(
-		"lowerdir=l1:l2:x\\:y\\\\z\\,::d,upperdir=u,workdir=w");
+		"lowerdir=l1:l2:x\\:y\\\\z\\,::d,upperdir=u,workdir=w,metacopy=on");
 	ASSERT_OK(attach(ctx, tree, "m"));
 	ASSERT_STR("l1", get("m/a"));
 	ASSERT_STR("l2", get("m/b"));
