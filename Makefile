@@ -6,7 +6,7 @@
 VARIANT ?= normal
 VARIANTS := $(filter-out kernel,$(patsubst selftests/vm/%.config,%,$(wildcard selftests/vm/*.config)))
 
-.PHONY: help deps kernel modules user vm demo check kselftest-install bench lint install clean
+.PHONY: help deps kernel modules user vm demo check check-debug kselftest-install bench lint install clean
 
 help:		## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -34,6 +34,9 @@ demo: deps	## start 100 containers of a real image with 50 layers
 
 check:		## run all tests, on this machine and in virtual ones
 	scripts/check
+
+check-debug:	## the same on the kernel with KASAN, lockdep and kmemleak
+	scripts/check debug
 
 kselftest-install:	## put the kselftests into the kernel tree KDIR
 	scripts/kselftest-install "$(KDIR)"
