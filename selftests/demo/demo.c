@@ -233,7 +233,7 @@ static void attach(const struct world *world, struct cost *cost)
 	ovlt_batch_unref(batch);
 
 	table = read_file("/proc/self/mountinfo");
-	printf("Attached with one ioctl: %.3f s, %lu system calls in all. The mount table was\n"
+	printf("Attached with one ioctl in %.3f s; system calls in all: %lu. The mount table was\n"
 	       "locked for %.3f s of it; it had %u lines and has %u now.\n\n",
 	       cost->seconds, cost->syscalls, hold_ns / 1e9, count_lines(world->mount_table),
 	       count_lines(table));
@@ -260,7 +260,7 @@ static void detach(const struct world *world, struct cost *cost)
 	table = read_file("/proc/self/mountinfo");
 	if (strcmp(table, world->mount_table))
 		errx(1, "the mount table is not what it was:\n%s", table);
-	printf("Detached with one ioctl: %.3f s, %lu system calls in all. The mount table is\n"
+	printf("Detached with one ioctl in %.3f s; system calls in all: %lu. The mount table is\n"
 	       "what it was.\n\n", cost->seconds, cost->syscalls);
 	free(table);
 }
