@@ -166,30 +166,27 @@ static void entry_refused(struct ovltree_result *result,
 static void entry_report(struct ovltree_result *result,
 			 const struct mnt_batch_entry *entry)
 {
-	dev_t dev = entry->mount.mnt->mnt_sb->s_dev;
+	dev_t dev;
 
+	if (result->error)
+		return;
 	if (entry->error) {
 		entry_refused(result, entry);
 		return;
 	}
+	dev = entry->mount.mnt->mnt_sb->s_dev;
 	result->mnt_id = entry->mnt_id;
 	result->dev_major = MAJOR(dev);
 	result->dev_minor = MINOR(dev);
 }
 
-/*
- * Make entries ready; @index tells which of the batch each of @mounts is.
- *
- * Return: 0, or the error for which an all-or-nothing batch ends here.
- */
-static int attach_prepare(struct ovlt_batch *batch, struct mnt_batch *mounts,
-			  unsigned int *index)
+/* Return: 0, or the error for which an all-or-nothing batch ends here. */
+static int attach_prepare(struct ovlt_batch *batch, struct mnt_batch *mounts)
 {
-	int err;
-
 	for (unsigned int i = 0; i < batch->arg.nr; i++) {
-		struct mnt_batch_entry *entry = &mounts->entries[mounts->nr];
+		struct mnt_batch_entry *entry = &mounts->entries[i];
 		u64 start = ktime_get_ns();
+		int err;
 
 		if (signal_pending(current))
 			err = ovlt_fail(&batch->results[i], -EINTR,
@@ -197,88 +194,59 @@ static int attach_prepare(struct ovlt_batch *batch, struct mnt_batch *mounts,
 		else
 			err = entry_get(entry, batch, i);
 		trace_ovltree_prepared(i, err, ktime_get_ns() - start);
-		if (!err) {
-			index[mounts->nr++] = i;
+		if (!err)
 			continue;
-		}
 		entry_release(entry);
-		*entry = (struct mnt_batch_entry) {};
+		*entry = (struct mnt_batch_entry) { .error = err };
 		if (mounts->all)
 			return err;
 	}
 	return 0;
 }
 
-static int attach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
-			 const unsigned int *index)
+static int attach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts)
 {
 	int err;
 
-	if (!mounts->nr)
-		return 0;
 	err = ovlt_merge_attach(mounts);
 	if (err)
 		return err;
 	batch->arg.wait_ns = mounts->wait_ns;
 	batch->arg.hold_ns = mounts->hold_ns;
 	for (unsigned int i = 0; i < mounts->nr; i++)
-		entry_report(&batch->results[index[i]], &mounts->entries[i]);
+		entry_report(&batch->results[i], &mounts->entries[i]);
+	trace_ovltree_committed(mounts->nr, ovlt_batch_succeeded(batch),
+				mounts->wait_ns, mounts->hold_ns);
 	return 0;
 }
 
-static long attach_batch(struct ovlt_batch *batch)
+static int attach_batch(struct ovlt_batch *batch)
 {
-	unsigned int nr = batch->arg.nr;
 	struct mnt_batch mounts = {
-		.all = batch->arg.flags & OVLTREE_BATCH_ALL,
+		.nr	= batch->arg.nr,
+		.all	= batch->arg.flags & OVLTREE_BATCH_ALL,
 	};
-	struct mnt_batch_entry *entries __free(kvfree) =
-		kvcalloc(nr, sizeof(*entries), GFP_KERNEL_ACCOUNT);
-	unsigned int *index __free(kvfree) =
-		kvcalloc(nr, sizeof(*index), GFP_KERNEL_ACCOUNT);
-	int err;
+	int err = 0;
 
-	if (!entries || !index)
+	mounts.entries = kvcalloc(mounts.nr, sizeof(*mounts.entries),
+				  GFP_KERNEL_ACCOUNT);
+	if (!mounts.entries)
 		return -ENOMEM;
-	mounts.entries = entries;
 
-	if (attach_prepare(batch, &mounts, index)) {
+	if (attach_prepare(batch, &mounts))
 		ovlt_batch_cancel(batch);
-		err = 0;
-	} else {
-		err = attach_commit(batch, &mounts, index);
-	}
+	else
+		err = attach_commit(batch, &mounts);
 	for (unsigned int i = 0; i < mounts.nr; i++)
-		entry_release(&entries[i]);
-	if (err)
-		return err;
-
-	trace_ovltree_committed(nr, ovlt_batch_succeeded(batch),
-				mounts.wait_ns, mounts.hold_ns);
-	err = ovlt_batch_write(batch);
-	return err ?: ovlt_batch_succeeded(batch);
+		entry_release(&mounts.entries[i]);
+	kvfree(mounts.entries);
+	return err ?: ovlt_batch_write(batch);
 }
 
-/**
- * ovlt_attach - OVLTREE_IOC_ATTACH
- * @uarg: a &struct ovltree_batch of &struct ovltree_attach
- * @usize: its size
- *
- * Return: Number of entries that are attached, or a negative errno.
- */
-long ovlt_attach(void __user *uarg, size_t usize)
-{
-	struct ovlt_batch batch = {};
-	long ret;
-
-	if (!may_mount())
-		return -EPERM;
-	ret = ovlt_batch_read(&batch, uarg, usize, OVLTREE_BATCH_ALL,
-			      sizeof(struct ovltree_attach));
-	if (!ret) {
-		trace_ovltree_begin("attach", batch.arg.nr, batch.arg.flags);
-		ret = attach_batch(&batch);
-	}
-	ovlt_batch_release(&batch);
-	return ret;
-}
+/* OVLTREE_IOC_ATTACH */
+const struct ovlt_batch_op ovlt_attach_op = {
+	.name		= "attach",
+	.flags		= OVLTREE_BATCH_ALL,
+	.entry_size	= sizeof(struct ovltree_attach),
+	.run		= attach_batch,
+};

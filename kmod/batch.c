@@ -6,21 +6,12 @@
 #include "internal.h"
 #include "trace.h"
 
-/**
- * ovlt_batch_read - read the argument of a batch command
- * @batch: what to fill in; release it with ovlt_batch_release()
- * @uarg: the argument
- * @usize: its size as the caller knows it
- * @valid_flags: flags that the command takes
- * @entry_size: least size of an entry
- *
+/*
  * The results are written once here, so that a caller whose array can't be
  * written hears of it before anything is done.
- *
- * Return: 0 or a negative errno.
  */
-int ovlt_batch_read(struct ovlt_batch *batch, void __user *uarg, size_t usize,
-		    u32 valid_flags, size_t entry_size)
+static int batch_read(struct ovlt_batch *batch, const struct ovlt_batch_op *op,
+		      void __user *uarg, size_t usize)
 {
 	struct ovltree_batch *arg = &batch->arg;
 	int err;
@@ -31,13 +22,13 @@ int ovlt_batch_read(struct ovlt_batch *batch, void __user *uarg, size_t usize,
 	batch->uarg = uarg;
 	arg->size = min(usize, sizeof(*arg));
 
-	if (arg->flags & ~valid_flags)
+	if (arg->flags & ~op->flags)
 		return -EINVAL;
 	if (!arg->nr || !arg->entries || !arg->results)
 		return -EINVAL;
 	if (arg->nr > MNT_BATCH_MAX)
 		return -E2BIG;
-	if (arg->entry_size < entry_size ||
+	if (arg->entry_size < op->entry_size ||
 	    arg->result_size < sizeof(struct ovltree_result))
 		return -EINVAL;
 	if (arg->entry_size > PAGE_SIZE || arg->result_size > PAGE_SIZE)
@@ -114,9 +105,32 @@ void ovlt_batch_cancel(struct ovlt_batch *batch)
 	}
 }
 
-void ovlt_batch_release(struct ovlt_batch *batch)
+/**
+ * ovlt_batch_run - run a batch command
+ * @op: the command
+ * @uarg: its argument, a &struct ovltree_batch
+ * @usize: the argument's size as the caller knows it
+ *
+ * Return: Number of entries that succeeded, or a negative errno with nothing
+ *         done.
+ */
+long ovlt_batch_run(const struct ovlt_batch_op *op, void __user *uarg,
+		    size_t usize)
 {
-	kvfree(batch->results);
+	struct ovlt_batch batch = {};
+	long ret;
+
+	if (!may_mount())
+		return -EPERM;
+	ret = batch_read(&batch, op, uarg, usize);
+	if (!ret) {
+		trace_ovltree_begin(op->name, batch.arg.nr, batch.arg.flags);
+		ret = op->run(&batch);
+	}
+	if (!ret)
+		ret = ovlt_batch_succeeded(&batch);
+	kvfree(batch.results);
+	return ret;
 }
 
 /**

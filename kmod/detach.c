@@ -64,9 +64,9 @@ static void entry_report(struct ovltree_result *result,
 					   OVLTREE_FIELD_TARGET;
 	const char *why = "";
 
-	switch (entry->error) {
-	case 0:
+	if (!entry->error || result->error)
 		return;
+	switch (entry->error) {
 	case -EBUSY:
 		why = "mount is in use";
 		break;
@@ -80,66 +80,44 @@ static void entry_report(struct ovltree_result *result,
 	ovlt_fail(result, entry->error, field, 0, "%s", why);
 }
 
-static long detach_batch(struct ovlt_batch *batch)
+/* As umount(2), it can't be interrupted: it waits for nobody but the locks. */
+static int detach_batch(struct ovlt_batch *batch)
 {
-	unsigned int nr = batch->arg.nr;
-	struct mnt_batch mounts = {};
-	struct mnt_batch_entry *entries __free(kvfree) =
-		kvcalloc(nr, sizeof(*entries), GFP_KERNEL_ACCOUNT);
-	unsigned int *index __free(kvfree) =
-		kvcalloc(nr, sizeof(*index), GFP_KERNEL_ACCOUNT);
+	struct mnt_batch mounts = { .nr = batch->arg.nr };
 	int err;
 
-	if (!entries || !index)
+	mounts.entries = kvcalloc(mounts.nr, sizeof(*mounts.entries),
+				  GFP_KERNEL_ACCOUNT);
+	if (!mounts.entries)
 		return -ENOMEM;
-	mounts.entries = entries;
 
-	for (unsigned int i = 0; i < nr; i++) {
-		if (!entry_get(&entries[mounts.nr], batch, i))
-			index[mounts.nr++] = i;
-		else
-			entries[mounts.nr] = (struct mnt_batch_entry) {};
-	}
-
-	err = mounts.nr ? mnt_detach_batch(&mounts) : 0;
+	for (unsigned int i = 0; i < mounts.nr; i++)
+		mounts.entries[i].error = entry_get(&mounts.entries[i], batch, i);
+	err = mnt_batch_check_detach(&mounts);
+	if (!err)
+		mnt_detach_batch(&mounts);
 	for (unsigned int i = 0; i < mounts.nr; i++) {
+		struct mnt_batch_entry *entry = &mounts.entries[i];
+
 		if (!err)
-			entry_report(&batch->results[index[i]], &entries[i]);
-		path_put(&entries[i].mount);
+			entry_report(&batch->results[i], entry);
+		mnt_batch_put(entry);
+		path_put(&entry->mount);
 	}
+	kvfree(mounts.entries);
 	if (err)
 		return err;
 
 	batch->arg.wait_ns = mounts.wait_ns;
 	batch->arg.hold_ns = mounts.hold_ns;
-	trace_ovltree_detached(nr, ovlt_batch_succeeded(batch), mounts.wait_ns,
-			       mounts.hold_ns);
-	err = ovlt_batch_write(batch);
-	return err ?: ovlt_batch_succeeded(batch);
+	trace_ovltree_detached(mounts.nr, ovlt_batch_succeeded(batch),
+			       mounts.wait_ns, mounts.hold_ns);
+	return ovlt_batch_write(batch);
 }
 
-/**
- * ovlt_detach - OVLTREE_IOC_DETACH
- * @uarg: a &struct ovltree_batch of &struct ovltree_detach
- * @usize: its size
- *
- * As umount(2), it can't be interrupted: it waits for nobody but the locks.
- *
- * Return: Number of entries that are detached, or a negative errno.
- */
-long ovlt_detach(void __user *uarg, size_t usize)
-{
-	struct ovlt_batch batch = {};
-	long ret;
-
-	if (!may_mount())
-		return -EPERM;
-	ret = ovlt_batch_read(&batch, uarg, usize, 0,
-			      sizeof(struct ovltree_detach));
-	if (!ret) {
-		trace_ovltree_begin("detach", batch.arg.nr, batch.arg.flags);
-		ret = detach_batch(&batch);
-	}
-	ovlt_batch_release(&batch);
-	return ret;
-}
+/* OVLTREE_IOC_DETACH */
+const struct ovlt_batch_op ovlt_detach_op = {
+	.name		= "detach",
+	.entry_size	= sizeof(struct ovltree_detach),
+	.run		= detach_batch,
+};

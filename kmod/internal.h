@@ -33,14 +33,28 @@ struct ovlt_batch {
 	struct ovltree_result *results;
 };
 
-int ovlt_batch_read(struct ovlt_batch *batch, void __user *uarg, size_t usize,
-		    u32 valid_flags, size_t entry_size);
+/**
+ * struct ovlt_batch_op - a command that takes a batch
+ * @name: for the tracepoints
+ * @flags: OVLTREE_BATCH_* that it takes
+ * @entry_size: least size of an entry
+ * @run: does it and writes the results; returns 0, or a negative errno with
+ *	nothing done
+ */
+struct ovlt_batch_op {
+	const char *name;
+	u32 flags;
+	size_t entry_size;
+	int (*run)(struct ovlt_batch *batch);
+};
+
+long ovlt_batch_run(const struct ovlt_batch_op *op, void __user *uarg,
+		    size_t usize);
 int ovlt_batch_entry(const struct ovlt_batch *batch, unsigned int i,
 		     void *entry, size_t size);
 int ovlt_batch_write(const struct ovlt_batch *batch);
 unsigned int ovlt_batch_succeeded(const struct ovlt_batch *batch);
 void ovlt_batch_cancel(struct ovlt_batch *batch);
-void ovlt_batch_release(struct ovlt_batch *batch);
 
 __printf(5, 6)
 int ovlt_fail(struct ovltree_result *result, int err, enum ovltree_field field,
@@ -68,8 +82,8 @@ struct vfsmount *ovlt_tree_build(const struct ovlt_batch *batch, u64 utree,
 int ovlt_merge_attach(struct mnt_batch *batch);
 
 /* prepare.c, attach.c, detach.c */
-long ovlt_prepare(void __user *uarg, size_t usize);
-long ovlt_attach(void __user *uarg, size_t usize);
-long ovlt_detach(void __user *uarg, size_t usize);
+extern const struct ovlt_batch_op ovlt_prepare_op;
+extern const struct ovlt_batch_op ovlt_attach_op;
+extern const struct ovlt_batch_op ovlt_detach_op;
 
 #endif /* _OVLTREE_INTERNAL_H */

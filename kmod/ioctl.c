@@ -45,11 +45,12 @@ static long ovlt_info(void __user *uarg, size_t usize)
 static const struct {
 	size_t size;
 	long (*run)(void __user *uarg, size_t usize);
+	const struct ovlt_batch_op *batch;
 } ovlt_ops[] = {
-	[_IOC_NR(OVLTREE_IOC_INFO)]	= { 32, ovlt_info },
-	[_IOC_NR(OVLTREE_IOC_PREPARE)]	= { 56, ovlt_prepare },
-	[_IOC_NR(OVLTREE_IOC_ATTACH)]	= { 56, ovlt_attach },
-	[_IOC_NR(OVLTREE_IOC_DETACH)]	= { 56, ovlt_detach },
+	[_IOC_NR(OVLTREE_IOC_INFO)]	= { 32, .run = ovlt_info },
+	[_IOC_NR(OVLTREE_IOC_PREPARE)]	= { 56, .batch = &ovlt_prepare_op },
+	[_IOC_NR(OVLTREE_IOC_ATTACH)]	= { 56, .batch = &ovlt_attach_op },
+	[_IOC_NR(OVLTREE_IOC_DETACH)]	= { 56, .batch = &ovlt_detach_op },
 };
 
 long ovlt_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -68,5 +69,7 @@ long ovlt_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EINVAL;
 	if (usize > PAGE_SIZE)
 		return -E2BIG;
+	if (ovlt_ops[nr].batch)
+		return ovlt_batch_run(ovlt_ops[nr].batch, uarg, usize);
 	return ovlt_ops[nr].run(uarg, usize);
 }

@@ -150,8 +150,10 @@ static int merge_finish(struct mnt_batch *batch)
 	bool again = false;
 
 	for (unsigned int i = 0; i < batch->nr; i++) {
-		if (batch->entries[i].error == -EAGAIN) {
-			batch->entries[i].error = 0;
+		struct mnt_batch_entry *entry = &batch->entries[i];
+
+		if (entry->mount.mnt && entry->error == -EAGAIN) {
+			entry->error = 0;
 			again = true;
 		}
 	}

@@ -15,8 +15,6 @@
 #include "internal.h"
 #include "trace.h"
 
-#define OVLT_PREPARE_FLAGS (OVLTREE_BATCH_ALL | OVLTREE_BATCH_CLOEXEC)
-
 static int prepare_read(struct ovltree_attach *entry,
 			const struct ovlt_batch *batch, unsigned int i,
 			struct ovltree_result *result)
@@ -104,7 +102,7 @@ static void prepare_undo(struct ovlt_batch *batch, struct file **files)
 	}
 }
 
-static long prepare_batch(struct ovlt_batch *batch)
+static int prepare_batch(struct ovlt_batch *batch)
 {
 	bool all = batch->arg.flags & OVLTREE_BATCH_ALL;
 	struct file **files __free(kvfree) =
@@ -138,30 +136,13 @@ static long prepare_batch(struct ovlt_batch *batch)
 		return err;
 	}
 	prepare_install(batch, files);
-	return ovlt_batch_succeeded(batch);
+	return 0;
 }
 
-/**
- * ovlt_prepare - OVLTREE_IOC_PREPARE
- * @uarg: a &struct ovltree_batch of &struct ovltree_attach
- * @usize: its size
- *
- * Return: Number of entries that have a file descriptor now, or a negative
- *         errno.
- */
-long ovlt_prepare(void __user *uarg, size_t usize)
-{
-	struct ovlt_batch batch = {};
-	long ret;
-
-	if (!may_mount())
-		return -EPERM;
-	ret = ovlt_batch_read(&batch, uarg, usize, OVLT_PREPARE_FLAGS,
-			      sizeof(struct ovltree_attach));
-	if (!ret) {
-		trace_ovltree_begin("prepare", batch.arg.nr, batch.arg.flags);
-		ret = prepare_batch(&batch);
-	}
-	ovlt_batch_release(&batch);
-	return ret;
-}
+/* OVLTREE_IOC_PREPARE */
+const struct ovlt_batch_op ovlt_prepare_op = {
+	.name		= "prepare",
+	.flags		= OVLTREE_BATCH_ALL | OVLTREE_BATCH_CLOEXEC,
+	.entry_size	= sizeof(struct ovltree_attach),
+	.run		= prepare_batch,
+};
