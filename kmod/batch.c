@@ -41,7 +41,7 @@ static int batch_read(struct ovlt_batch *batch, const struct ovlt_batch_op *op,
 	if (!batch->results)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < arg->nr; i++)
-		batch->results[i].mnt_fd = -1;
+		batch->results[i].fd = -1;
 	return ovlt_batch_write(batch);
 }
 

@@ -10,11 +10,12 @@ static void build_check_abi(void)
 {
 	BUILD_BUG_ON(sizeof(struct ovltree_path) != 16);
 	BUILD_BUG_ON(sizeof(struct ovltree_tree) != 72);
-	BUILD_BUG_ON(sizeof(struct ovltree_attach) != 40);
+	BUILD_BUG_ON(sizeof(struct ovltree_attach) != 48);
+	BUILD_BUG_ON(sizeof(struct ovltree_layerset) != 16);
 	BUILD_BUG_ON(sizeof(struct ovltree_detach) != 32);
 	BUILD_BUG_ON(sizeof(struct ovltree_result) != 160);
 	BUILD_BUG_ON(sizeof(struct ovltree_batch) != 56);
-	BUILD_BUG_ON(sizeof(struct ovltree_info) != 32);
+	BUILD_BUG_ON(sizeof(struct ovltree_info) != 40);
 }
 
 static long ovlt_info(void __user *uarg, size_t usize)
@@ -47,7 +48,7 @@ static const struct {
 	long (*run)(void __user *uarg, size_t usize);
 	const struct ovlt_batch_op *batch;
 } ovlt_ops[] = {
-	[_IOC_NR(OVLTREE_IOC_INFO)]	= { 32, .run = ovlt_info },
+	[_IOC_NR(OVLTREE_IOC_INFO)]	= { 40, .run = ovlt_info },
 	[_IOC_NR(OVLTREE_IOC_PREPARE)]	= { 56, .batch = &ovlt_prepare_op },
 	[_IOC_NR(OVLTREE_IOC_ATTACH)]	= { 56, .batch = &ovlt_attach_op },
 	[_IOC_NR(OVLTREE_IOC_DETACH)]	= { 56, .batch = &ovlt_detach_op },

@@ -76,7 +76,7 @@ static int prepare_entry(const struct ovlt_batch *batch, unsigned int i,
 		return ovlt_fail(result, fd, OVLTREE_FIELD_NONE, 0,
 				 "no file descriptor");
 	}
-	result->mnt_fd = fd;
+	result->fd = fd;
 	*filep = file;
 	return 0;
 }
@@ -86,7 +86,7 @@ static void prepare_install(struct ovlt_batch *batch, struct file **files)
 {
 	for (unsigned int i = 0; i < batch->arg.nr; i++) {
 		if (files[i])
-			fd_install(batch->results[i].mnt_fd, files[i]);
+			fd_install(batch->results[i].fd, files[i]);
 	}
 }
 
@@ -95,10 +95,10 @@ static void prepare_undo(struct ovlt_batch *batch, struct file **files)
 	for (unsigned int i = 0; i < batch->arg.nr; i++) {
 		if (!files[i])
 			continue;
-		put_unused_fd(batch->results[i].mnt_fd);
+		put_unused_fd(batch->results[i].fd);
 		fput(files[i]);
 		files[i] = NULL;
-		batch->results[i].mnt_fd = -1;
+		batch->results[i].fd = -1;
 	}
 }
 

@@ -136,7 +136,7 @@ TEST_F(size, prepared)
 	for (int i = 0; i < variant->nr; i++) {
 		EXPECT_RESULT_OK(self->results[i]);
 		EXPECT_EQ(0, self->results[i].mnt_id);
-		fds[i] = self->results[i].mnt_fd;
+		fds[i] = self->results[i].fd;
 		ASSERT_EQ(FD_CLOEXEC, fcntl(fds[i], F_GETFD));
 		self->attach[i] = ovlt_entry_mount(fds[i], ovlt_fmt("t/%d", i));
 	}
@@ -145,7 +145,7 @@ TEST_F(size, prepared)
 	expect_attached(_metadata, self->results, variant->nr);
 	for (int i = 0; i < variant->nr; i++) {
 		EXPECT_EQ(ovlt_mount_id(fds[i], ""), self->results[i].mnt_id);
-		EXPECT_EQ(-1, self->results[i].mnt_fd);
+		EXPECT_EQ(-1, self->results[i].fd);
 		/* Closing it doesn't unmount what is attached now. */
 		EXPECT_EQ(0, close(fds[i]));
 	}
@@ -223,8 +223,8 @@ TEST_F(size, closed)
 	ASSERT_EQ(variant->nr, ovlt_prepare(self->room.dev, variant->flags, entry,
 					    variant->nr, self->results));
 	for (int i = 0; i < variant->nr; i++) {
-		ASSERT_EQ(0, fcntl(self->results[i].mnt_fd, F_GETFD));
-		EXPECT_EQ(0, close(self->results[i].mnt_fd));
+		ASSERT_EQ(0, fcntl(self->results[i].fd, F_GETFD));
+		EXPECT_EQ(0, close(self->results[i].fd));
 	}
 	/* Nobody who watches the table has seen anything. */
 	EXPECT_EQ(0, end_events(poller, stop));
@@ -695,7 +695,7 @@ TEST_F(all, prepare)
 	for (int i = 0; i < NR; i++) {
 		if (i == variant->index) {
 			EXPECT_EQ(error, self->results[i].error);
-			EXPECT_EQ(-1, self->results[i].mnt_fd);
+			EXPECT_EQ(-1, self->results[i].fd);
 		} else {
 			EXPECT_CANCELED(self->results[i]);
 		}
@@ -705,7 +705,7 @@ TEST_F(all, prepare)
 	for (int i = 0; i < NR; i++) {
 		EXPECT_EQ(i == variant->index ? error : 0, self->results[i].error);
 		if (i != variant->index)
-			EXPECT_EQ(0, close(self->results[i].mnt_fd));
+			EXPECT_EQ(0, close(self->results[i].fd));
 	}
 }
 

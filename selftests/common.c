@@ -631,7 +631,7 @@ int ovlt_prepare_one(int dev, const struct ovltree_tree *tree)
 	int err = one_error(ovlt_prepare(dev, OVLTREE_BATCH_CLOEXEC, &entry, 1, &result),
 			    &result);
 
-	return err ? err : result.mnt_fd;
+	return err ? err : result.fd;
 }
 
 int ovlt_attach_one(int dev, const struct ovltree_tree *tree, const char *target)

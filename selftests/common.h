@@ -142,7 +142,7 @@ int ovlt_sys_umount(const char *target, int flags);
 	EXPECT_EQ(OVLTREE_FIELD_##field_, __result->field) \
 		TH_LOG("message: %s", __result->message); \
 	EXPECT_EQ((__u32)(index_), __result->index); \
-	EXPECT_EQ(-1, __result->mnt_fd); \
+	EXPECT_EQ(-1, __result->fd); \
 	EXPECT_EQ(0ULL, __result->mnt_id); \
 } while (0)
 
@@ -159,7 +159,7 @@ int ovlt_sys_umount(const char *target, int flags);
 #define EXPECT_CANCELED(result) do { \
 	const struct ovltree_result *__result = &(result); \
 	EXPECT_EQ(-ECANCELED, __result->error); \
-	EXPECT_EQ(-1, __result->mnt_fd); \
+	EXPECT_EQ(-1, __result->fd); \
 	EXPECT_EQ(0ULL, __result->mnt_id); \
 } while (0)
 

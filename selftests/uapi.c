@@ -246,7 +246,7 @@ TEST_F(batch, good)
 	EXPECT_NE(~0ULL, self->arg.hold_ns);
 	switch (variant->cmd) {
 	case OVLTREE_IOC_PREPARE:
-		ASSERT_EQ(0, fstat(result->mnt_fd, &st));
+		ASSERT_EQ(0, fstat(result->fd, &st));
 		EXPECT_EQ(0, result->mnt_id);
 		EXPECT_EQ(major(st.st_dev), result->dev_major);
 		EXPECT_EQ(minor(st.st_dev), result->dev_minor);
@@ -254,14 +254,14 @@ TEST_F(batch, good)
 		break;
 	case OVLTREE_IOC_ATTACH:
 		ASSERT_EQ(0, stat("t0", &st));
-		EXPECT_EQ(-1, result->mnt_fd);
+		EXPECT_EQ(-1, result->fd);
 		EXPECT_EQ(ovlt_mount_id(AT_FDCWD, "t0"), result->mnt_id);
 		EXPECT_EQ(major(st.st_dev), result->dev_major);
 		EXPECT_EQ(minor(st.st_dev), result->dev_minor);
 		EXPECT_LT(0, self->arg.hold_ns);
 		break;
 	case OVLTREE_IOC_DETACH:
-		EXPECT_EQ(-1, result->mnt_fd);
+		EXPECT_EQ(-1, result->fd);
 		EXPECT_EQ(0, result->mnt_id);
 		EXPECT_LT(0, self->arg.hold_ns);
 		break;
@@ -489,7 +489,7 @@ FIXTURE_TEARDOWN(entry)
 	EXPECT_EQ(1, RUN_ENTRY()); \
 	EXPECT_RESULT_OK(self->result); \
 	EXPECT_EQ(0, variant->attach ? ovlt_sys_umount("t0", 0) : \
-				       close(self->result.mnt_fd)); \
+				       close(self->result.fd)); \
 } while (0)
 
 TEST_F(entry, good)

@@ -199,7 +199,7 @@ static void take_results(const struct request *request,
 			makedev(result->dev_major, result->dev_minor);
 		if (!prepare)
 			continue;
-		entry->out_fd = result->mnt_fd;
+		entry->out_fd = result->fd;
 		if (!ovlt_mount_id_get(entry->out_fd, "", AT_EMPTY_PATH, &id))
 			entry->result.mnt_id = id.unique;
 	}

@@ -100,7 +100,7 @@ static int answer_batch(unsigned long command, struct ovltree_batch *batch)
 		return -1;
 	}
 	for (unsigned int i = 0; i < batch->nr; i++) {
-		results[i] = (struct ovltree_result){ .mnt_fd = -1 };
+		results[i] = (struct ovltree_result){ .fd = -1 };
 		if ((int)i == fail_entry) {
 			results[i].error = -ENOENT;
 			results[i].field = OVLTREE_FIELD_LOWER;
@@ -114,7 +114,7 @@ static int answer_batch(unsigned long command, struct ovltree_batch *batch)
 		results[i].dev_major = 0;
 		results[i].dev_minor = 300 + i;
 		if (command == OVLTREE_IOC_PREPARE)
-			results[i].mnt_fd = dup(STDOUT_FILENO);
+			results[i].fd = dup(STDOUT_FILENO);
 	}
 	batch->wait_ns = 10;
 	batch->hold_ns = 100;

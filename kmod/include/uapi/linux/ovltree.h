@@ -89,7 +89,8 @@ struct ovltree_path {
  *	the lower layers get. The upper layer is not mapped: what a container
  *	writes is owned by the ids it runs as.
  * @attr: MOUNT_ATTR_* of the mount, as fsmount(2) takes them
- * @__reserved: must be 0
+ * @layerset_fd: with &OVLTREE_TREE_LAYERSET, a layer set in place of @lower; then
+ *	@lower and @nr_lower must be 0. Without the flag it must be 0.
  */
 struct ovltree_tree {
 	__u32 flags;
@@ -101,13 +102,34 @@ struct ovltree_tree {
 	__u32 options_size;
 	__s32 userns_fd;
 	__u32 attr;
-	__u32 __reserved;
+	__s32 layerset_fd;
 };
 
 /* @upper and @work name folders; without it the overlay is read-only. */
 #define OVLTREE_TREE_UPPER	(1U << 0)
 /* @userns_fd names the id mapping of the lower layers. */
 #define OVLTREE_TREE_IDMAP	(1U << 1)
+/* @layerset_fd names the lower layers. */
+#define OVLTREE_TREE_LAYERSET	(1U << 2)
+
+/**
+ * struct ovltree_layerset - an entry of LAYERSET
+ * @flags: must be 0
+ * @nr_lower: number of lower layers, as &ovltree_tree.nr_lower
+ * @lower: pointer to @nr_lower &struct ovltree_path, as &ovltree_tree.lower
+ *
+ * A layer set is what many trees have in common: their lower layers, resolved and
+ * checked once. It is immutable, and gone when its last descriptor is closed and
+ * the last tree on it unmounted. As an O_PATH descriptor of each layer would, it
+ * keeps the mounts that the layers are on busy while a descriptor is open, and
+ * whoever gets it needs rights of their own to mount it: what depends on the
+ * caller is checked when a tree is built.
+ */
+struct ovltree_layerset {
+	__u32 flags;
+	__u32 nr_lower;
+	__aligned_u64 lower;
+};
 
 /**
  * struct ovltree_attach - an entry of PREPARE and ATTACH
@@ -125,6 +147,9 @@ struct ovltree_tree {
  * @propagation: 0, or one of MS_SHARED, MS_PRIVATE, MS_SLAVE, MS_UNBINDABLE
  *	(of <linux/mount.h>), given to the mount once it is attached, as
  *	mount_setattr(2) does. PREPARE wants 0.
+ * @id: with &OVLTREE_ATTACH_REQUEST, a request that waits in the queue of the
+ *	netlink family (see ovltree_netlink.h); all else must be 0 then. Without
+ *	the flag it must be 0.
  */
 struct ovltree_attach {
 	__u32 flags;
@@ -133,10 +158,12 @@ struct ovltree_attach {
 	struct ovltree_path target;
 	__s32 mntns_fd;
 	__u32 propagation;
+	__aligned_u64 id;
 };
 
 #define OVLTREE_ATTACH_MOUNT	(1U << 0)
 #define OVLTREE_ATTACH_MNTNS	(1U << 1)
+#define OVLTREE_ATTACH_REQUEST	(1U << 2)
 
 /**
  * struct ovltree_detach - an entry of DETACH
@@ -158,6 +185,8 @@ struct ovltree_detach {
 #define OVLTREE_DETACH_LAZY	(1U << 1)
 /* As MNT_FORCE. */
 #define OVLTREE_DETACH_FORCE	(1U << 2)
+/* @mnt_id is the id of a request in the netlink family's queue; all else is 0. */
+#define OVLTREE_DETACH_REQUEST	(1U << 3)
 
 /**
  * enum ovltree_field - what an error is about
@@ -175,6 +204,8 @@ struct ovltree_detach {
  * @OVLTREE_FIELD_MNTNS_FD: &ovltree_attach.mntns_fd
  * @OVLTREE_FIELD_PROPAGATION: &ovltree_attach.propagation
  * @OVLTREE_FIELD_MNT_ID: &ovltree_detach.mnt_id
+ * @OVLTREE_FIELD_LAYERSET_FD: &ovltree_tree.layerset_fd
+ * @OVLTREE_FIELD_ID: &ovltree_attach.id, or the id of a request to detach
  */
 enum ovltree_field {
 	OVLTREE_FIELD_NONE,
@@ -191,6 +222,8 @@ enum ovltree_field {
 	OVLTREE_FIELD_MNTNS_FD,
 	OVLTREE_FIELD_PROPAGATION,
 	OVLTREE_FIELD_MNT_ID,
+	OVLTREE_FIELD_LAYERSET_FD,
+	OVLTREE_FIELD_ID,
 };
 
 /**
@@ -198,7 +231,8 @@ enum ovltree_field {
  * @error: 0, or a negative errno: what the system call that does the same for
  *	one mount would have said; -ECANCELED when another entry of an
  *	all-or-nothing batch failed; -EINTR when a signal came first
- * @mnt_fd: PREPARE: the descriptor of the detached mount; otherwise -1
+ * @fd: PREPARE: the descriptor of the detached mount; LAYERSET: that of the
+ *	layer set; otherwise -1
  * @mnt_id: ATTACH: the unique id (STATX_MNT_ID_UNIQUE) of the mount
  * @dev_major: major number of the mount's device
  * @dev_minor: its minor number
@@ -208,7 +242,7 @@ enum ovltree_field {
  */
 struct ovltree_result {
 	__s32 error;
-	__s32 mnt_fd;
+	__s32 fd;
 	__aligned_u64 mnt_id;
 	__u32 dev_major;
 	__u32 dev_minor;
@@ -218,15 +252,16 @@ struct ovltree_result {
 };
 
 /**
- * struct ovltree_batch - argument of PREPARE, ATTACH and DETACH
+ * struct ovltree_batch - argument of PREPARE, ATTACH, DETACH and LAYERSET
  * @size: sizeof(struct ovltree_batch)
  * @flags: OVLTREE_BATCH_*
- * @entries: pointer to @nr &struct ovltree_attach or &struct ovltree_detach
+ * @entries: pointer to @nr &struct ovltree_attach, &struct ovltree_detach or
+ *	&struct ovltree_layerset
  * @results: pointer to @nr &struct ovltree_result
  * @nr: number of entries, 1 to the limit of &OVLTREE_IOC_INFO
  * @entry_size: size in bytes of an element at @entries
  * @result_size: size in bytes of an element at @results
- * @tree_size: sizeof(struct ovltree_tree); ignored by DETACH
+ * @tree_size: sizeof(struct ovltree_tree); ignored by DETACH and LAYERSET
  * @wait_ns: out: nanoseconds spent waiting for locks to attach or detach
  * @hold_ns: out: nanoseconds that the mount table was locked
  */
@@ -243,9 +278,9 @@ struct ovltree_batch {
 	__aligned_u64 hold_ns;
 };
 
-/* All or nothing (PREPARE and ATTACH). */
+/* All or nothing (PREPARE, ATTACH and LAYERSET). */
 #define OVLTREE_BATCH_ALL	(1U << 0)
-/* Descriptors that PREPARE returns are closed by execve(2). */
+/* Descriptors that PREPARE and LAYERSET return are closed by execve(2). */
 #define OVLTREE_BATCH_CLOEXEC	(1U << 1)
 
 /**
@@ -257,6 +292,8 @@ struct ovltree_batch {
  * @max_lower: out: most lower layers in a tree
  * @max_options: out: most bytes of options in a tree
  * @features: out: OVLTREE_FEATURE_*
+ * @nr_layersets: out: layer sets that exist now
+ * @__reserved: out: 0
  */
 struct ovltree_info {
 	__u32 size;
@@ -266,12 +303,16 @@ struct ovltree_info {
 	__u32 max_lower;
 	__u32 max_options;
 	__aligned_u64 features;
+	__u32 nr_layersets;
+	__u32 __reserved;
 };
 
 /* ATTACH and DETACH hold the mount locks once a batch. */
 #define OVLTREE_FEATURE_BATCH		(1ULL << 0)
 /* Layers of one mount share one private mount, idmapped once. */
 #define OVLTREE_FEATURE_SHARED_LOWER	(1ULL << 1)
+/* Trees can share a layer set. */
+#define OVLTREE_FEATURE_LAYERSET	(1ULL << 2)
 
 #define OVLTREE_IOC_TYPE 0xC5
 
@@ -279,5 +320,6 @@ struct ovltree_info {
 #define OVLTREE_IOC_PREPARE	_IO(OVLTREE_IOC_TYPE, 0x01)
 #define OVLTREE_IOC_ATTACH	_IO(OVLTREE_IOC_TYPE, 0x02)
 #define OVLTREE_IOC_DETACH	_IO(OVLTREE_IOC_TYPE, 0x03)
+#define OVLTREE_IOC_LAYERSET	_IO(OVLTREE_IOC_TYPE, 0x04)
 
 #endif /* _UAPI_LINUX_OVLTREE_H */
