@@ -3,8 +3,8 @@
  * ovltree - attach and detach batches of overlay trees
  *
  * A request enters in ioctl.c, is read and answered by batch.c, and done by
- * prepare.c, attach.c or detach.c. tree.c builds an overlay, layers.c what it
- * is stacked on. Nothing of the module is left in a mount that it has made.
+ * layerset.c, prepare.c, attach.c or detach.c. tree.c builds an overlay, layers.c
+ * what it is stacked on. Nothing of the module is left in a mount that it has made.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
