@@ -51,7 +51,8 @@ TEST_F(info, values)
 	EXPECT_EQ(1024, self->info.max_entries);
 	EXPECT_EQ(500, self->info.max_lower);
 	EXPECT_LE(4096 + 1, self->info.max_options);
-	EXPECT_EQ(OVLTREE_FEATURE_BATCH | OVLTREE_FEATURE_SHARED_LOWER,
+	EXPECT_EQ(OVLTREE_FEATURE_BATCH | OVLTREE_FEATURE_SHARED_LOWER |
+		  OVLTREE_FEATURE_LAYERSET,
 		  self->info.features);
 }
 
@@ -116,7 +117,7 @@ TEST_F(info, bad_pointer)
 TEST_F(info, unknown_command)
 {
 	static const unsigned long cmds[] = {
-		_IO(OVLTREE_IOC_TYPE, 0x04),
+		_IO(OVLTREE_IOC_TYPE, 0x05),
 		_IO(OVLTREE_IOC_TYPE, 0xff),
 		_IO(OVLTREE_IOC_TYPE - 1, 0x00),
 		_IOR(OVLTREE_IOC_TYPE, 0x00, struct ovltree_info),
@@ -556,16 +557,16 @@ TEST_F(entry, no_tree)
 
 TEST_F(entry, tree_unknown_flag)
 {
-	for (int bit = 2; bit < 32; bit++) {
+	for (int bit = 3; bit < 32; bit++) {
 		self->tree->flags = 1U << bit;
 		EXPECT_ENTRY(-EINVAL, FLAGS, 0);
 	}
 }
 
-TEST_F(entry, tree_reserved)
+TEST_F(entry, tree_layerset_without_flag)
 {
-	self->tree->__reserved = 1;
-	EXPECT_ENTRY(-EINVAL, TREE, 0);
+	self->tree->layerset_fd = 1;
+	EXPECT_ENTRY(-EINVAL, LAYERSET_FD, 0);
 }
 
 TEST_F(entry, tree_attr)
