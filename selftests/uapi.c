@@ -556,16 +556,16 @@ TEST_F(entry, no_tree)
 
 TEST_F(entry, tree_unknown_flag)
 {
-	for (int bit = 2; bit < 32; bit++) {
+	for (int bit = 3; bit < 32; bit++) {
 		self->tree->flags = 1U << bit;
 		EXPECT_ENTRY(-EINVAL, FLAGS, 0);
 	}
 }
 
-TEST_F(entry, tree_reserved)
+TEST_F(entry, tree_layerset_without_flag)
 {
-	self->tree->__reserved = 1;
-	EXPECT_ENTRY(-EINVAL, TREE, 0);
+	self->tree->layerset_fd = 1;
+	EXPECT_ENTRY(-EINVAL, LAYERSET_FD, 0);
 }
 
 TEST_F(entry, tree_attr)
