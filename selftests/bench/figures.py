@@ -7,6 +7,7 @@ from collections import namedtuple
 THEIRS = ("per-layer", "common-parent", "plain")
 OURS = ("ovltree-1", "ovltree-batch", "ovltree-layerset", "ovltree-parallel")
 PEERS = THEIRS + OURS
+IDLE = "idle"
 
 Setup = namedtuple("Setup", "containers layers threads cpus patched")
 Spread = namedtuple("Spread", "value min max rounds")
@@ -49,12 +50,13 @@ class Figures:
         return bool(self._spreads)
 
     def setups(self):
-        """What peers were measured in, in the order of measurement."""
-        return dict.fromkeys(at for at, peer, _, _ in self._spreads if peer in PEERS)
+        """What was measured, in the order of measurement."""
+        return dict.fromkeys(at for at, *_ in self._spreads)
 
-    def peers(self, at):
+    def columns(self, at):
+        """What has figures there: nothing going on, and peers."""
         measured = {peer for where, peer, _, _ in self._spreads if where == at}
-        return [peer for peer in PEERS if peer in measured]
+        return [peer for peer in (IDLE, *PEERS) if peer in measured]
 
     def spread(self, at, peer, phase, figure):
         """The figure, or None."""

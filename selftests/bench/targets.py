@@ -3,7 +3,7 @@
 
 from collections import namedtuple
 
-from figures import ratio, setup
+from figures import IDLE, ratio, setup
 
 Target = namedtuple("Target", "what peer value bound unit")
 
@@ -73,7 +73,7 @@ def targets(figures):
         ("detach, times one by one", best,
          against(best, "common-parent", "detach", "time"), 1 / 4),
         ("stat() p99 in the storm, times idle's", best,
-         against(best, "idle", "both", "bystander_p99"), 1.5),
+         against(best, IDLE, "both", "bystander_p99"), 1.5),
         ("find and sha256sum, times plain's", best,
          against(best, "plain", "both", "read_time"), 1.02),
         ("attach at 500 layers, times that at 5", best,
