@@ -23,7 +23,7 @@
 #define ROOT "/tmp/bench"
 #define FIRST_ID 100000
 #define IDS 65536
-#define DATA_FILES 4
+#define DATA_FILES 2
 #define DATA_SIZE 65536
 
 void *allocate(size_t nr, size_t size)
