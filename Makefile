@@ -6,7 +6,7 @@
 VARIANT ?= normal
 VARIANTS := $(filter-out kernel,$(patsubst selftests/vm/%.config,%,$(wildcard selftests/vm/*.config)))
 
-.PHONY: help deps kernel modules user vm demo check check-debug kselftest-install bench lint install clean
+.PHONY: help deps kernel modules user vm demo check check-debug kselftest-install bench bench-doc lint install clean
 
 help:		## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -42,7 +42,13 @@ kselftest-install:	## put the kselftests into the kernel tree KDIR
 	scripts/kselftest-install "$(KDIR)"
 
 bench: deps	## measure our way beside the peers'; writes build/bench.jsonl
-	selftests/bench/run
+	selftests/bench/run --matrix
+
+build/bench.jsonl: | deps
+	selftests/bench/run --matrix
+
+bench-doc: build/bench.jsonl	## put the last bench's figures into Documentation
+	scripts/bench-doc build/bench.jsonl
 
 lint: deps	## checkpatch, sparse and shellcheck
 	scripts/lint

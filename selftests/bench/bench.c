@@ -21,19 +21,24 @@ static const struct peer *const peers[] = {
 	&peer_plain,
 	&peer_ovltree_1,
 	&peer_ovltree_batch,
+	&peer_ovltree_layerset,
+	&peer_ovltree_parallel,
 };
 
 static const struct pass *const passes[] = {
 	&pass_time,
 	&pass_watch,
+	&pass_read,
 	&pass_locks,
 };
 
 static const char usage[] =
 	"usage: bench [--containers N] [--layers N] [--threads N,N...]\n"
-	"             [--repeats N] [--device EXT4] [--output FILE] PASS...\n"
-	"passes: time, watch, locks (the last needs CONFIG_LOCK_STAT)\n"
-	"More threads than containers are left out.\n";
+	"             [--peers NAME,NAME...] [--repeats N] [--limit SECONDS]\n"
+	"             [--device EXT4] [--output FILE] PASS...\n"
+	"passes: time, watch, read, locks (the last needs CONFIG_LOCK_STAT)\n"
+	"More threads than containers are left out. A peer gets fewer rounds in a\n"
+	"pass when these take longer than the limit.\n";
 
 static unsigned int number(const char *text, char **end)
 {
@@ -79,7 +84,8 @@ static const struct pass *find_pass(const char *name)
 struct options {
 	unsigned int threads[MAX_THREAD_COUNTS];
 	unsigned int nr_threads;
-	unsigned int repeats;
+	struct effort effort;
+	const char *peers;	/* NULL: all */
 	const char *device;
 };
 
@@ -90,7 +96,9 @@ static void parse(int argc, char **argv, struct options *options,
 		{ "containers", required_argument, NULL, 'c' },
 		{ "layers", required_argument, NULL, 'l' },
 		{ "threads", required_argument, NULL, 't' },
+		{ "peers", required_argument, NULL, 'p' },
 		{ "repeats", required_argument, NULL, 'r' },
+		{ "limit", required_argument, NULL, 's' },
 		{ "device", required_argument, NULL, 'd' },
 		{ "output", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
@@ -111,7 +119,13 @@ static void parse(int argc, char **argv, struct options *options,
 			options->nr_threads = list(optarg, options->threads);
 			break;
 		case 'r':
-			options->repeats = number_only(optarg);
+			options->effort.repeats = number_only(optarg);
+			break;
+		case 's':
+			options->effort.limit = number_only(optarg);
+			break;
+		case 'p':
+			options->peers = optarg;
 			break;
 		case 'd':
 			options->device = optarg;
@@ -144,10 +158,23 @@ static void run_peer(const struct world *world, const struct peer *peer,
 		if (threads > world->nr_containers)
 			continue;
 		warnx("%s of %s, threads: %u", pass->name, peer->name, threads);
-		measure(world, peer, pass, threads, options->repeats);
-		if (peer->idle)
+		measure(world, peer, pass, threads, &options->effort);
+		if (peer->idle || pass->single)
 			return;
 	}
+}
+
+static bool listed(const char *names, const char *name)
+{
+	const size_t length = strlen(name);
+
+	for (; names; names = strchr(names, ',')) {
+		names += *names == ',';
+		if (!strncmp(names, name, length) &&
+		    (!names[length] || names[length] == ','))
+			return true;
+	}
+	return false;
 }
 
 static void run_pass(const struct world *world, const struct pass *pass,
@@ -159,6 +186,8 @@ static void run_pass(const struct world *world, const struct pass *pass,
 		pass->open(world);
 	for (i = 0; i < ARRAY_SIZE(peers); i++) {
 		if (peers[i]->idle && !pass->idle)
+			continue;
+		if (options->peers && !listed(options->peers, peers[i]->name))
 			continue;
 		if (peers[i]->available())
 			run_peer(world, peers[i], pass, options);
@@ -172,12 +201,13 @@ int main(int argc, char **argv)
 	struct options options = {
 		.threads = { 1, 2, 16 },
 		.nr_threads = 3,
-		.repeats = 5,
+		.effort = { .repeats = 5, .limit = 100000 },
 	};
 	struct world world = { .nr_containers = 100, .nr_layers = 50 };
 	int i;
 
 	parse(argc, argv, &options, &world);
+	tally = allocate_shared(sizeof(*tally));
 	for (i = optind; i < argc; i++)
 		find_pass(argv[i]);
 	world_create(&world, options.device);

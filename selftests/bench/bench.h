@@ -26,11 +26,11 @@ struct container {
 struct world {
 	unsigned int nr_containers;
 	unsigned int nr_layers;
-	unsigned int max_threads;
+	unsigned int max_threads;	/* of a peer's workers */
 	struct container *containers;
 	char *parent;	/* the folder that all layers are in */
 	char **layers;	/* relative to @parent, the uppermost first */
-	char **temp;	/* a folder a thread, with @nr_layers folders in it */
+	char **temp;	/* a folder a worker, with @nr_layers folders in it */
 	char *bystander;
 	char *mount_table;
 };
@@ -41,10 +41,11 @@ void world_expect_detached(const struct world *world);
 
 char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void *allocate(size_t nr, size_t size);
+void *allocate_shared(size_t size);
 
 /* peer.c, ovltree.c: the ways to do it */
 
-/* What one thread does. */
+/* What one worker does. */
 struct share {
 	const struct world *world;
 	const struct container *containers;
@@ -57,15 +58,21 @@ struct share {
  * @name: as in the figures
  * @idle: does nothing, for reference
  * @idmapped: the lower layers get the containers' id mappings
+ * @independent: its workers are processes instead of threads
  * @available: tells whether the running kernel can do it; else errno says why
- * @attach: attaches a thread's share of the containers, or exits
+ * @open: called before the first attach of a measurement, not timed
+ * @close: called after its last detach
+ * @attach: attaches a worker's share of the containers, or exits
  * @detach: detaches them, or exits
  */
 struct peer {
 	const char *name;
 	bool idle;
 	bool idmapped;
+	bool independent;
 	bool (*available)(void);
+	void (*open)(const struct world *world);
+	void (*close)(void);
 	void (*attach)(const struct share *share);
 	void (*detach)(const struct share *share);
 };
@@ -73,14 +80,22 @@ struct peer {
 extern const struct peer peer_idle;
 extern const struct peer peer_per_layer, peer_common_parent, peer_plain;
 extern const struct peer peer_ovltree_1, peer_ovltree_batch;
+extern const struct peer peer_ovltree_layerset, peer_ovltree_parallel;
+
+/* What the workers of a phase add up, in memory that processes share. */
+struct tally {
+	atomic_ulong syscalls;
+	atomic_ulong longest_hold;	/* of a call, in ns; 0: not known */
+};
+
+extern struct tally *tally;
 
 /* Around every system call of a peer. */
-#define COUNT(call) (atomic_fetch_add(&nr_syscalls, 1), (call))
-extern atomic_ulong nr_syscalls;
+#define COUNT(call) (atomic_fetch_add(&tally->syscalls, 1), (call))
 
 /* measure.c: what is measured, and when */
 
-#define MAX_FIGURES 8
+#define MAX_FIGURES 12
 
 enum phase { ATTACH, DETACH, BOTH, NR_PHASES };
 
@@ -93,27 +108,38 @@ struct figure {
  * struct pass - figures that are taken together
  * @name: how the command line calls it
  * @idle: the figures mean something without a peer, too
+ * @single: the number of workers makes no difference
  * @figures: ends with an empty one
  * @open: called once, before anything is measured
  * @start: called before a phase, when all is quiet
- * @stop: called after a phase that took so many seconds; fills a value a figure
+ * @stop: called after a phase that took so many seconds; fills a value a figure,
+ *	NAN for what the peer doesn't have
+ * @attached: called between the two phases
  * @both: fills those of BOTH when these aren't the sums of the two phases
  */
 struct pass {
 	const char *name;
 	bool idle;
+	bool single;
 	struct figure figures[MAX_FIGURES];
 	void (*open)(const struct world *world);
 	void (*start)(void);
 	void (*stop)(double seconds, double *values);
+	void (*attached)(const struct world *world);
 	void (*both)(double values[NR_PHASES][MAX_FIGURES]);
 };
 
-extern const struct pass pass_time, pass_watch, pass_locks;
+extern const struct pass pass_time, pass_watch, pass_read, pass_locks;
+
+/* How long to go on: up to @repeats rounds, none begun after @limit seconds. */
+struct effort {
+	unsigned int repeats;
+	unsigned int limit;
+};
 
 void measure(const struct world *world, const struct peer *peer,
 	     const struct pass *pass, unsigned int threads,
-	     unsigned int repeats);
+	     const struct effort *effort);
 
 int compare_doubles(const void *a, const void *b);
 void sleep_ns(long ns);

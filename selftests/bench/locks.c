@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Acquisitions of the locks that mounts contend for, from /proc/lock_stat of a
- * kernel with CONFIG_LOCK_STAT.
+ * Acquisitions of the locks that mounts contend for, and how long they are held,
+ * from /proc/lock_stat of a kernel with CONFIG_LOCK_STAT. The counts are exact; it
+ * takes lockdep's work to get them, which the hold times contain.
  *
  * synchronize_rcu_expedited() takes rcu_state.exp_mutex once a call, unless
  * another caller's grace period does its work meanwhile.
  */
 #include <err.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,19 +20,31 @@
 #define LOCK_STAT "/proc/lock_stat"
 #define SETTLE_NS 200000000
 
+/* Numbers of a lock's line, counted from 1; times are in microseconds. */
+enum column {
+	ACQUISITIONS = 8,
+	HOLD_MAX = 10,
+	HOLD_TOTAL = 11,
+};
+
 struct lock {
 	const char *class;
 	char kind;	/* W: exclusive, R: shared */
+	enum column column;
 };
 
 /* In the order of the figures. */
 static const struct lock locks[] = {
-	{ "namespace_sem", 'W' },
-	{ "namespace_sem", 'R' },
-	{ "mount_lock", 'W' },
-	{ "pcpu_lock", 'W' },
-	{ "mnt_id_ida.xa_lock", 'W' },
-	{ "rcu_state.exp_mutex", 'W' },
+	{ "namespace_sem", 'W', ACQUISITIONS },
+	{ "namespace_sem", 'R', ACQUISITIONS },
+	{ "mount_lock", 'W', ACQUISITIONS },
+	{ "pcpu_lock", 'W', ACQUISITIONS },
+	{ "mnt_id_ida.xa_lock", 'W', ACQUISITIONS },
+	{ "rcu_state.exp_mutex", 'W', ACQUISITIONS },
+	{ "namespace_sem", 'W', HOLD_TOTAL },
+	{ "namespace_sem", 'W', HOLD_MAX },
+	{ "namespace_sem", 'R', HOLD_TOTAL },
+	{ "mount_lock", 'W', HOLD_TOTAL },
 };
 
 static void write_text(const char *path, const char *text)
@@ -43,7 +57,7 @@ static void write_text(const char *path, const char *text)
 }
 
 /*
- * A line is "class:" and ten numbers. The class carries "-W" or "-R" when there
+ * A line is "class:" and twelve numbers. The class carries "-W" or "-R" when there
  * are acquisitions of the shared kind.
  */
 static const char *numbers_of(const char *line, const struct lock *lock)
@@ -59,6 +73,21 @@ static const char *numbers_of(const char *line, const struct lock *lock)
 	if (line[0] == '-' && line[1] == lock->kind && line[2] == ':')
 		return line + 3;
 	return NULL;
+}
+
+static double read_column(const char *numbers, enum column column)
+{
+	double number = 0;
+	unsigned int i;
+	char *end;
+
+	for (i = 0; i < column; i++) {
+		number = strtod(numbers, &end);
+		if (end == numbers)
+			errx(1, LOCK_STAT ": not a number: %s", numbers);
+		numbers = end;
+	}
+	return column == ACQUISITIONS ? number : number / 1e6;
 }
 
 /* A class without acquisitions since the last reset has no line. */
@@ -77,10 +106,9 @@ static void read_locks(double *values)
 	while (getline(&line, &size, file) > 0)
 		for (i = 0; i < ARRAY_SIZE(locks); i++) {
 			numbers = numbers_of(line, &locks[i]);
-			if (numbers && sscanf(numbers,
-					      "%*s%*s%*s%*s%*s%*s%*s%lf",
-					      &values[i]) != 1)
-				errx(1, LOCK_STAT ": %s", line);
+			if (numbers)
+				values[i] = read_column(numbers,
+							locks[i].column);
 		}
 	free(line);
 	fclose(file);
@@ -127,6 +155,16 @@ static void stop(double seconds, double *values)
 	settle(values);
 }
 
+static void both(double values[NR_PHASES][MAX_FIGURES])
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(locks); i++)
+		if (locks[i].column == HOLD_MAX)
+			values[BOTH][i] = fmax(values[ATTACH][i],
+					       values[DETACH][i]);
+}
+
 const struct pass pass_locks = {
 	.name = "locks",
 	.idle = true,
@@ -137,8 +175,13 @@ const struct pass pass_locks = {
 		{ "pcpu_lock", "count" },
 		{ "mnt_id_ida", "count" },
 		{ "rcu_expedited", "count" },
+		{ "namespace_sem_write_hold", "s" },
+		{ "namespace_sem_write_hold_max", "s" },
+		{ "namespace_sem_read_hold", "s" },
+		{ "mount_lock_write_hold", "s" },
 	},
 	.open = open_locks,
 	.start = start,
 	.stop = stop,
+	.both = both,
 };

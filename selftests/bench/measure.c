@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Rounds of attach and detach by a number of threads, and the figures of each
- * as a line of JSON.
+ * Rounds of attach and detach by a number of workers, and the figures of each as
+ * a line of JSON.
  */
 #include <err.h>
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bench.h"
 
@@ -20,9 +25,18 @@ struct worker {
 	void (*work)(const struct share *share);
 	pthread_barrier_t *barrier;
 	pthread_t thread;
+	pid_t process;
 	uint64_t begin;
 	uint64_t end;
 };
+
+/* In memory that the workers share when they are processes. */
+struct storm {
+	pthread_barrier_t barrier;
+	struct worker workers[];
+};
+
+struct tally *tally;
 
 uint64_t now_ns(void)
 {
@@ -63,40 +77,81 @@ static void *worker_run(void *arg)
 	return NULL;
 }
 
-/* From the first thread's beginning to the last one's end. */
-static double storm(const struct world *world, unsigned int threads,
-		    void (*work)(const struct share *share))
+static void worker_start(struct worker *worker, bool process)
 {
-	struct worker *workers = allocate(threads, sizeof(*workers));
-	pthread_barrier_t barrier;
+	pid_t pid;
+
+	if (!process) {
+		errno = pthread_create(&worker->thread, NULL, worker_run, worker);
+		if (errno)
+			err(1, "pthread_create");
+		return;
+	}
+	pid = fork();
+	if (pid < 0)
+		err(1, "fork");
+	if (!pid) {
+		worker_run(worker);
+		_exit(0);
+	}
+	worker->process = pid;
+}
+
+static void worker_join(struct worker *worker, bool process)
+{
+	int status;
+
+	if (!process)
+		pthread_join(worker->thread, NULL);
+	else if (waitpid(worker->process, &status, 0) < 0)
+		err(1, "waitpid");
+	else if (status)
+		errx(1, "a worker ended with status %#x", status);
+}
+
+static void barrier_init(pthread_barrier_t *barrier, unsigned int nr)
+{
+	pthread_barrierattr_t attr;
+
+	pthread_barrierattr_init(&attr);
+	pthread_barrierattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(barrier, &attr, nr);
+	pthread_barrierattr_destroy(&attr);
+}
+
+/* From the first worker's beginning to the last one's end. */
+static double storm(const struct world *world, const struct peer *peer,
+		    unsigned int nr, void (*work)(const struct share *share))
+{
+	const size_t size = sizeof(struct storm) + nr * sizeof(struct worker);
+	struct storm *storm = allocate_shared(size);
 	uint64_t begin = UINT64_MAX, end = 0;
 	unsigned int i;
 
-	pthread_barrier_init(&barrier, NULL, threads);
-	for (i = 0; i < threads; i++) {
-		const unsigned int first = i * world->nr_containers / threads;
-		const unsigned int next = (i + 1) * world->nr_containers / threads;
-		struct worker *worker = &workers[i];
+	barrier_init(&storm->barrier, nr);
+	for (i = 0; i < nr; i++) {
+		const unsigned int first = i * world->nr_containers / nr;
+		const unsigned int next = (i + 1) * world->nr_containers / nr;
+		struct worker *worker = &storm->workers[i];
 
 		worker->share.world = world;
 		worker->share.containers = &world->containers[first];
 		worker->share.nr = next - first;
 		worker->share.temp = world->temp[i];
 		worker->work = work;
-		worker->barrier = &barrier;
-		errno = pthread_create(&worker->thread, NULL, worker_run, worker);
-		if (errno)
-			err(1, "pthread_create");
+		worker->barrier = &storm->barrier;
+		worker_start(worker, peer->independent);
 	}
-	for (i = 0; i < threads; i++) {
-		pthread_join(workers[i].thread, NULL);
-		if (workers[i].begin < begin)
-			begin = workers[i].begin;
-		if (workers[i].end > end)
-			end = workers[i].end;
+	for (i = 0; i < nr; i++) {
+		struct worker *worker = &storm->workers[i];
+
+		worker_join(worker, peer->independent);
+		if (worker->begin < begin)
+			begin = worker->begin;
+		if (worker->end > end)
+			end = worker->end;
 	}
-	pthread_barrier_destroy(&barrier);
-	free(workers);
+	munmap(storm, size);
 	return (end - begin) / (double)NS_PER_S;
 }
 
@@ -108,13 +163,15 @@ static void run_round(const struct world *world, const struct peer *peer,
 	double seconds;
 
 	pass->start();
-	seconds = storm(world, threads, peer->attach);
+	seconds = storm(world, peer, threads, peer->attach);
 	pass->stop(seconds, values[ATTACH]);
+	if (pass->attached)
+		pass->attached(world);
 	if (!peer->idle)
 		world_expect_attached(world, peer->idmapped);
 
 	pass->start();
-	seconds = storm(world, threads, peer->detach);
+	seconds = storm(world, peer, threads, peer->detach);
 	pass->stop(seconds, values[DETACH]);
 	world_expect_detached(world);
 
@@ -124,47 +181,74 @@ static void run_round(const struct world *world, const struct peer *peer,
 		pass->both(values);
 }
 
+/* What a round has no value for, none of the peer's rounds has. */
 static void print_figure(const struct world *world, const char *peer,
 			 unsigned int threads, enum phase phase,
 			 const struct figure *figure, double *values,
 			 unsigned int nr)
 {
 	static const char *const phases[] = { "attach", "detach", "both" };
+	struct utsname kernel;
 	double median;
 
+	if (isnan(values[0]))
+		return;
+	uname(&kernel);
 	qsort(values, nr, sizeof(*values), compare_doubles);
 	median = (values[(nr - 1) / 2] + values[nr / 2]) / 2;
 	printf("{\"peer\": \"%s\", \"containers\": %u, \"layers\": %u, "
 	       "\"threads\": %u, \"phase\": \"%s\", \"figure\": \"%s\", "
 	       "\"unit\": \"%s\", \"value\": %.9g, \"min\": %.9g, "
-	       "\"max\": %.9g}\n",
+	       "\"max\": %.9g, \"rounds\": %u, \"cpus\": %ld, "
+	       "\"kernel\": \"%s\"}\n",
 	       peer, world->nr_containers, world->nr_layers, threads,
 	       phases[phase], figure->name, figure->unit, median, values[0],
-	       values[nr - 1]);
+	       values[nr - 1], nr, sysconf(_SC_NPROCESSORS_ONLN),
+	       kernel.release);
 	fflush(stdout);
 }
 
-/* The first round is there to warm up. */
-void measure(const struct world *world, const struct peer *peer,
-	     const struct pass *pass, unsigned int threads,
-	     unsigned int repeats)
+/*
+ * The first round is there to warm up, and counts only when it has used up the
+ * time.
+ */
+static unsigned int run_rounds(const struct world *world,
+			       const struct peer *peer,
+			       const struct pass *pass, unsigned int threads,
+			       const struct effort *effort,
+			       double (*rounds)[NR_PHASES][MAX_FIGURES])
 {
-	double(*rounds)[NR_PHASES][MAX_FIGURES] =
-		allocate(repeats, sizeof(*rounds));
-	double *values = allocate(repeats, sizeof(*values));
-	unsigned int i, figure;
-	int phase;
+	const uint64_t begin = now_ns();
+	unsigned int nr = 0;
 
 	run_round(world, peer, pass, threads, rounds[0]);
-	for (i = 0; i < repeats; i++)
-		run_round(world, peer, pass, threads, rounds[i]);
+	while (nr < effort->repeats && seconds_since(begin) < effort->limit)
+		run_round(world, peer, pass, threads, rounds[nr++]);
+	return nr ? nr : 1;
+}
+
+void measure(const struct world *world, const struct peer *peer,
+	     const struct pass *pass, unsigned int threads,
+	     const struct effort *effort)
+{
+	double(*rounds)[NR_PHASES][MAX_FIGURES] =
+		allocate(effort->repeats, sizeof(*rounds));
+	double *values = allocate(effort->repeats, sizeof(*values));
+	unsigned int i, nr, figure;
+	int phase;
+
+	if (peer->open)
+		peer->open(world);
+	nr = run_rounds(world, peer, pass, threads, effort, rounds);
+	if (peer->close)
+		peer->close();
 
 	for (figure = 0; pass->figures[figure].name; figure++)
 		for (phase = ATTACH; phase <= BOTH; phase++) {
-			for (i = 0; i < repeats; i++)
+			for (i = 0; i < nr; i++)
 				values[i] = rounds[i][phase][figure];
 			print_figure(world, peer->name, threads, phase,
-				     &pass->figures[figure], values, repeats);
+				     &pass->figures[figure], values, nr);
 		}
 	free(values);
 	free(rounds);

@@ -16,8 +16,6 @@
 
 #define IDLE_NS 500000000
 
-atomic_ulong nr_syscalls;
-
 static bool always(void)
 {
 	return true;

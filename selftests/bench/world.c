@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -22,6 +23,8 @@
 #define ROOT "/tmp/bench"
 #define FIRST_ID 100000
 #define IDS 65536
+#define DATA_FILES 2
+#define DATA_SIZE 65536
 
 void *allocate(size_t nr, size_t size)
 {
@@ -29,6 +32,17 @@ void *allocate(size_t nr, size_t size)
 
 	if (!p)
 		err(1, "calloc");
+	return p;
+}
+
+/* Memory that processes see alike; zeroed, and unmapped by the caller. */
+void *allocate_shared(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		err(1, "mmap");
 	return p;
 }
 
@@ -134,6 +148,24 @@ static void make_root(const char *device)
 		err(1, "mount " ROOT);
 }
 
+/* Something to read. */
+static void make_data(unsigned int layer)
+{
+	static const char zeroes[DATA_SIZE];
+	unsigned int i;
+	char *path;
+	FILE *file;
+
+	for (i = 0; i < DATA_FILES; i++) {
+		path = format(ROOT "/layers/%u/fs/data-%u-%u", layer, layer, i);
+		file = fopen(path, "wxe");
+		if (!file || fwrite(zeroes, DATA_SIZE, 1, file) != 1 ||
+		    fclose(file))
+			err(1, "write %s", path);
+		free(path);
+	}
+}
+
 static void make_layers(struct world *world)
 {
 	unsigned int i;
@@ -146,6 +178,7 @@ static void make_layers(struct world *world)
 		free(make_folder(format(ROOT "/layers/%u/fs", i)));
 		free(make_file(format(ROOT "/layers/%u/fs/file", i)));
 		free(make_file(format(ROOT "/layers/%u/fs/file-%u", i, i)));
+		make_data(i);
 	}
 }
 
@@ -174,7 +207,8 @@ static void make_temp(struct world *world)
 /* On a tmpfs, or on the ext4 of a device. */
 void world_create(struct world *world, const char *device)
 {
-	const rlim_t files = world->nr_containers + 256;
+	/* A user namespace and a detached mount a container. */
+	const rlim_t files = 2 * world->nr_containers + 256;
 	const struct rlimit limit = { files, files };
 	unsigned int i;
 
