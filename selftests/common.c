@@ -131,6 +131,16 @@ int ovlt_userns(const char *map)
 	return fd;
 }
 
+/* Become a user of a namespace; root there has all capabilities in it. */
+void ovlt_enter_userns(int userns, uid_t id)
+{
+	if (setns(userns, CLONE_NEWUSER) || setresgid(id, id, id) ||
+	    setresuid(id, id, id))
+		ovlt_die("become %u of a user namespace", id);
+	/* Lost with the ids; it owns its files in /proc again. */
+	prctl(PR_SET_DUMPABLE, 1);
+}
+
 /**
  * ovlt_fork_wait - run a function in a process of its own
  * @run: returns 0 or -errno
@@ -161,11 +171,8 @@ int ovlt_fork_in_userns(int userns, int (*run)(void *arg), void *arg)
 	if (pid < 0)
 		ovlt_die("fork");
 	if (!pid) {
-		if (userns >= 0 && (setns(userns, CLONE_NEWUSER) ||
-				    setresgid(0, 0, 0) || setresuid(0, 0, 0)))
-			ovlt_die("enter user namespace");
-		/* Lost with the ids; it owns its files in /proc again. */
-		prctl(PR_SET_DUMPABLE, 1);
+		if (userns >= 0)
+			ovlt_enter_userns(userns, 0);
 		_exit(-run(arg));
 	}
 	if (waitpid(pid, &status, 0) != pid)
@@ -760,4 +767,18 @@ int ovlt_sys_move_mount(int mnt_fd, const char *target)
 int ovlt_sys_umount(const char *target, int flags)
 {
 	return umount2(target, flags | UMOUNT_NOFOLLOW) ? -errno : 0;
+}
+
+/* What mount_setattr(2) says to the idmap of a detached clone. */
+int ovlt_sys_idmap(const char *path, int userns)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = userns };
+	int mnt = ovlt_sys_open_tree(path, 0);
+	int err;
+
+	if (mnt < 0)
+		return mnt;
+	err = mount_setattr(mnt, "", AT_EMPTY_PATH, &attr, sizeof(attr)) ? -errno : 0;
+	close(mnt);
+	return err;
 }

@@ -94,6 +94,7 @@ long ovlt_slab_objects(const char *slab);
 
 /* Namespaces */
 int ovlt_userns(const char *map);
+void ovlt_enter_userns(int userns, uid_t id);
 int ovlt_fork_wait(int (*run)(void *arg), void *arg);
 int ovlt_fork_in_userns(int userns, int (*run)(void *arg), void *arg);
 
@@ -133,6 +134,7 @@ int ovlt_sys_fsmount(const char *type);
 int ovlt_sys_open_tree(const char *path, unsigned int flags);
 int ovlt_sys_move_mount(int mnt_fd, const char *target);
 int ovlt_sys_umount(const char *target, int flags);
+int ovlt_sys_idmap(const char *path, int userns);
 
 /* For use with the harness, expected values first as everywhere */
 #define EXPECT_RESULT(error_, field_, index_, result) do { \

@@ -291,26 +291,13 @@ TEST_F(rights, locked_target)
  * The id mapping
  */
 
-static int sys_idmap_layer(const char *path, int userns)
-{
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = userns };
-	int mnt = ovlt_sys_open_tree(path, 0);
-	int err;
-
-	if (mnt < 0)
-		return mnt;
-	err = mount_setattr(mnt, "", AT_EMPTY_PATH, &attr, sizeof(attr)) ? -errno : 0;
-	close(mnt);
-	return err;
-}
-
 static int try_idmap(struct attempt *attempt, const char *lower, const char *lowest,
 		     int userns)
 {
 	struct ovltree_tree tree = { };
 
 	if (attempt->own_calls)
-		return sys_idmap_layer(lowest, userns);
+		return ovlt_sys_idmap(lowest, userns);
 	ovlt_tree_lowers(&tree, lower, lowest, NULL);
 	ovlt_tree_idmap(&tree, userns);
 	return try_attach(attempt, &tree, "own/t");
@@ -469,9 +456,7 @@ static pid_t start_container(int userns, int (*run)(void *arg), void *arg)
 	if (pid < 0)
 		ovlt_die("fork");
 	if (!pid) {
-		if (setns(userns, CLONE_NEWUSER) || setresgid(0, 0, 0) ||
-		    setresuid(0, 0, 0))
-			ovlt_die("enter user namespace");
+		ovlt_enter_userns(userns, 0);
 		err = run(arg);
 		if (write(done[1], &err, sizeof(err)) != sizeof(err))
 			_exit(1);
