@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <dirent.h>
+#include <linux/loop.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -75,6 +76,67 @@ void ovlt_room_enter(struct ovlt_room *room)
 	ovlt_mount("room", "/tmp", "tmpfs", 0, "mode=755");
 	if (chdir("/tmp"))
 		ovlt_die("/tmp");
+	room->mounts = ovlt_mountinfo();
+}
+
+static void make_ext4(const char *image)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		execlp("mkfs.ext4", "mkfs.ext4", "-q", image, NULL);
+		_exit(errno == ENOENT ? KSFT_SKIP : DIED);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		ovlt_die("mkfs.ext4");
+	if (status && WIFEXITED(status) && WEXITSTATUS(status) == KSFT_SKIP) {
+		printf("# no mkfs.ext4\n");
+		_exit(KSFT_SKIP);
+	}
+	if (status)
+		ovlt_die("mkfs.ext4 ended with status %#x", status);
+}
+
+/* A loop device that goes with what is mounted from it. */
+static int attach_loop(const char *image, char **name)
+{
+	struct loop_config config = {
+		.fd = ovlt_open(image, O_RDWR),
+		.info.lo_flags = LO_FLAGS_AUTOCLEAR,
+	};
+	int control = ovlt_open("/dev/loop-control", O_RDWR);
+	int nr = ioctl(control, LOOP_CTL_GET_FREE), loop, held;
+
+	if (nr < 0)
+		ovlt_die("no loop device");
+	*name = ovlt_fmt("/dev/loop%d", nr);
+	loop = ovlt_open(*name, O_RDWR);
+	if (ioctl(loop, LOOP_CONFIGURE, &config))
+		ovlt_die("%s", *name);
+	/* A device that is open for writing may not be mounted. */
+	held = ovlt_open(*name, O_RDONLY);
+	close(loop);
+	close(config.fd);
+	close(control);
+	return held;
+}
+
+/* Move an empty room to a file system that is on a disk. */
+void ovlt_room_on_ext4(struct ovlt_room *room)
+{
+	int image = open("image", O_WRONLY | O_CREAT | O_CLOEXEC, 0600), loop;
+	char *name;
+
+	if (image < 0 || ftruncate(image, 32 << 20) || close(image))
+		ovlt_die("image");
+	make_ext4("image");
+	loop = attach_loop("image", &name);
+	ovlt_mount(name, "/tmp", "ext4", 0, NULL);
+	close(loop);
+	if (chdir("/tmp"))
+		ovlt_die("/tmp");
+	free(room->mounts);
 	room->mounts = ovlt_mountinfo();
 }
 

@@ -48,6 +48,7 @@ struct ovlt_room {
 };
 
 void ovlt_room_enter(struct ovlt_room *room);
+void ovlt_room_on_ext4(struct ovlt_room *room);
 void ovlt_new_mntns(void);
 
 void __noreturn ovlt_die(const char *fmt, ...) __printf(1, 2);

@@ -35,6 +35,7 @@ FIXTURE_VARIANT(idmap)
 {
 	const char *map;
 	uid_t root, user, high;
+	bool ext4;
 };
 
 FIXTURE_VARIANT_ADD(idmap, one_range)
@@ -47,6 +48,13 @@ FIXTURE_VARIANT_ADD(idmap, several_ranges)
 {
 	.map = "0 200000 1000\n1000 500000 1\n1001 201000 1000\n70000 300000 10\n",
 	.root = 200000, .user = 500000, .high = 300000,
+};
+
+FIXTURE_VARIANT_ADD(idmap, ext4)
+{
+	.map = "0 100000 65536\n",
+	.root = 100000, .user = 101000, .high = OVERFLOW_ID,
+	.ext4 = true,
 };
 
 /* More ranges than fit into the namespace itself. */
@@ -72,6 +80,8 @@ static void own(const char *path, uid_t id)
 FIXTURE_SETUP(idmap)
 {
 	ovlt_room_enter(&self->room);
+	if (variant->ext4)
+		ovlt_room_on_ext4(&self->room);
 	ovlt_write("l0/root", "root");
 	ovlt_write("l0/user", "user");
 	ovlt_write("l0/high", "high");
