@@ -353,6 +353,31 @@ TEST_F(tree, parity)
 	try_places(_metadata, &self->scene, row, OVLTREE_BATCH_ALL, try_attach);
 }
 
+/* Either the set is refused, or the tree on it. */
+static int attach_layerset(const struct scene *scene)
+{
+	struct ovltree_tree tree = *scene->tree;
+	int err;
+
+	tree.layerset_fd = ovlt_layerset(scene->room.dev, &tree);
+	if (tree.layerset_fd < 0)
+		return tree.layerset_fd;
+	tree.flags |= OVLTREE_TREE_LAYERSET;
+	tree.lower = 0;
+	tree.nr_lower = 0;
+	err = ovlt_attach_one(scene->room.dev, &tree, "t");
+	close(tree.layerset_fd);
+	return err;
+}
+
+TEST_F(tree, layerset)
+{
+	char *before = ovlt_mountinfo();
+
+	EXPECT_EQ(variant->row.error, attach_layerset(&self->scene));
+	EXPECT_STREQ(before, ovlt_mountinfo());
+}
+
 static void only_lower(struct scene *scene, const char *path)
 {
 	scene->tree->nr_lower = 0;

@@ -42,6 +42,7 @@ struct attempt {
 	int host_mntns;
 	int foreign_target;
 	int foreign_userns;
+	int layerset;
 	struct ovltree_result result;
 };
 
@@ -946,6 +947,7 @@ static int all_commands(void *arg)
 {
 	static const unsigned long cmds[] = {
 		OVLTREE_IOC_PREPARE, OVLTREE_IOC_ATTACH, OVLTREE_IOC_DETACH,
+		OVLTREE_IOC_LAYERSET,
 	};
 	struct ovltree_batch batch = { .size = sizeof(batch) };
 	struct ovltree_info info = { .size = sizeof(info) };
@@ -962,6 +964,36 @@ static int all_commands(void *arg)
 TEST_F(device, without_rights)
 {
 	EXPECT_EQ(0, ovlt_fork_wait(all_commands, &self->room.dev));
+}
+
+/*
+ * A layer set of the host's, in a container: the mounts that the layers are on
+ * aren't its own, so that it may not mount them.
+ */
+static int try_layerset(void *arg)
+{
+	struct attempt *attempt = arg;
+	struct ovltree_tree tree = {
+		.flags = OVLTREE_TREE_LAYERSET, .layerset_fd = attempt->layerset,
+	};
+
+	if (unshare(CLONE_NEWNS))
+		ovlt_die("unshare");
+	return try_attach(attempt, &tree, "t");
+}
+
+TEST_F(device, layerset)
+{
+	int userns = ovlt_userns("0 100000 65536\n");
+	struct attempt attempt = { .dev = self->room.dev };
+
+	ovlt_simple_layers();
+	ovlt_mkdir("t");
+	attempt.layerset = ovlt_layerset(self->room.dev, ovlt_simple_tree());
+	ASSERT_LE(0, attempt.layerset);
+	EXPECT_EQ(-EINVAL, ovlt_fork_in_userns(userns, try_layerset, &attempt));
+	close(attempt.layerset);
+	close(userns);
 }
 
 TEST_HARNESS_MAIN
