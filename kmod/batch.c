@@ -174,12 +174,14 @@ int ovlt_fail_fc(struct ovltree_result *result, int err,
 {
 	const struct fc_log *log = fc->log.log;
 	const char *why;
+	size_t len;
 
 	if (log->head == log->tail)
 		return ovlt_fail(result, err, field, index, "%s", "");
 
 	/* An entry of the log is a level, a space, the text and a newline */
 	why = log->buffer[(log->head - 1) % ARRAY_SIZE(log->buffer)] + 2;
-	return ovlt_fail(result, err, field, index, "%.*s",
-			 (int)strcspn(why, "\n"), why);
+	/* It can quote an option, and a precision has 16 bits. */
+	len = min(strcspn(why, "\n"), sizeof(result->message));
+	return ovlt_fail(result, err, field, index, "%.*s", (int)len, why);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <dirent.h>
+#include <linux/loop.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -78,6 +79,67 @@ void ovlt_room_enter(struct ovlt_room *room)
 	room->mounts = ovlt_mountinfo();
 }
 
+static void make_ext4(const char *image)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		execlp("mkfs.ext4", "mkfs.ext4", "-q", image, NULL);
+		_exit(errno == ENOENT ? KSFT_SKIP : DIED);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		ovlt_die("mkfs.ext4");
+	if (status && WIFEXITED(status) && WEXITSTATUS(status) == KSFT_SKIP) {
+		printf("# no mkfs.ext4\n");
+		_exit(KSFT_SKIP);
+	}
+	if (status)
+		ovlt_die("mkfs.ext4 ended with status %#x", status);
+}
+
+/* A loop device that goes with what is mounted from it. */
+static int attach_loop(const char *image, char **name)
+{
+	struct loop_config config = {
+		.fd = ovlt_open(image, O_RDWR),
+		.info.lo_flags = LO_FLAGS_AUTOCLEAR,
+	};
+	int control = ovlt_open("/dev/loop-control", O_RDWR);
+	int nr = ioctl(control, LOOP_CTL_GET_FREE), loop, held;
+
+	if (nr < 0)
+		ovlt_die("no loop device");
+	*name = ovlt_fmt("/dev/loop%d", nr);
+	loop = ovlt_open(*name, O_RDWR);
+	if (ioctl(loop, LOOP_CONFIGURE, &config))
+		ovlt_die("%s", *name);
+	/* A device that is open for writing may not be mounted. */
+	held = ovlt_open(*name, O_RDONLY);
+	close(loop);
+	close(config.fd);
+	close(control);
+	return held;
+}
+
+/* Move an empty room to a file system that is on a disk. */
+void ovlt_room_on_ext4(struct ovlt_room *room)
+{
+	int image = open("image", O_WRONLY | O_CREAT | O_CLOEXEC, 0600), loop;
+	char *name;
+
+	if (image < 0 || ftruncate(image, 32 << 20) || close(image))
+		ovlt_die("image");
+	make_ext4("image");
+	loop = attach_loop("image", &name);
+	ovlt_mount(name, "/tmp", "ext4", 0, NULL);
+	close(loop);
+	if (chdir("/tmp"))
+		ovlt_die("/tmp");
+	free(room->mounts);
+	room->mounts = ovlt_mountinfo();
+}
+
 static void write_map(pid_t pid, const char *which, const char *map)
 {
 	char *path = ovlt_fmt("/proc/%d/%s", pid, which);
@@ -131,6 +193,16 @@ int ovlt_userns(const char *map)
 	return fd;
 }
 
+/* Become a user of a namespace; root there has all capabilities in it. */
+void ovlt_enter_userns(int userns, uid_t id)
+{
+	if (setns(userns, CLONE_NEWUSER) || setresgid(id, id, id) ||
+	    setresuid(id, id, id))
+		ovlt_die("become %u of a user namespace", id);
+	/* Lost with the ids; it owns its files in /proc again. */
+	prctl(PR_SET_DUMPABLE, 1);
+}
+
 /**
  * ovlt_fork_wait - run a function in a process of its own
  * @run: returns 0 or -errno
@@ -161,11 +233,8 @@ int ovlt_fork_in_userns(int userns, int (*run)(void *arg), void *arg)
 	if (pid < 0)
 		ovlt_die("fork");
 	if (!pid) {
-		if (userns >= 0 && (setns(userns, CLONE_NEWUSER) ||
-				    setresgid(0, 0, 0) || setresuid(0, 0, 0)))
-			ovlt_die("enter user namespace");
-		/* Lost with the ids; it owns its files in /proc again. */
-		prctl(PR_SET_DUMPABLE, 1);
+		if (userns >= 0)
+			ovlt_enter_userns(userns, 0);
 		_exit(-run(arg));
 	}
 	if (waitpid(pid, &status, 0) != pid)
@@ -624,6 +693,20 @@ static int one_error(int ret, const struct ovltree_result *result)
 	return result->error;
 }
 
+/* The lower layers of a tree as a set: its descriptor, or the error. */
+int ovlt_layerset(int dev, const struct ovltree_tree *tree)
+{
+	struct ovltree_layerset entry = {
+		.nr_lower = tree->nr_lower, .lower = tree->lower,
+	};
+	struct ovltree_result result;
+	int ret = run_batch(dev, OVLTREE_IOC_LAYERSET, OVLTREE_BATCH_CLOEXEC, &entry,
+			    sizeof(entry), 1, &result);
+	int err = one_error(ret, &result);
+
+	return err ? err : result.fd;
+}
+
 int ovlt_prepare_one(int dev, const struct ovltree_tree *tree)
 {
 	struct ovltree_attach entry = ovlt_entry_tree(tree, NULL);
@@ -760,4 +843,18 @@ int ovlt_sys_move_mount(int mnt_fd, const char *target)
 int ovlt_sys_umount(const char *target, int flags)
 {
 	return umount2(target, flags | UMOUNT_NOFOLLOW) ? -errno : 0;
+}
+
+/* What mount_setattr(2) says to the idmap of a detached clone. */
+int ovlt_sys_idmap(const char *path, int userns)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = userns };
+	int mnt = ovlt_sys_open_tree(path, 0);
+	int err;
+
+	if (mnt < 0)
+		return mnt;
+	err = mount_setattr(mnt, "", AT_EMPTY_PATH, &attr, sizeof(attr)) ? -errno : 0;
+	close(mnt);
+	return err;
 }

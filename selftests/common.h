@@ -48,6 +48,7 @@ struct ovlt_room {
 };
 
 void ovlt_room_enter(struct ovlt_room *room);
+void ovlt_room_on_ext4(struct ovlt_room *room);
 void ovlt_new_mntns(void);
 
 void __noreturn ovlt_die(const char *fmt, ...) __printf(1, 2);
@@ -94,6 +95,7 @@ long ovlt_slab_objects(const char *slab);
 
 /* Namespaces */
 int ovlt_userns(const char *map);
+void ovlt_enter_userns(int userns, uid_t id);
 int ovlt_fork_wait(int (*run)(void *arg), void *arg);
 int ovlt_fork_in_userns(int userns, int (*run)(void *arg), void *arg);
 
@@ -116,6 +118,7 @@ struct ovltree_tree *ovlt_simple_tree(void);
 int ovlt_ioctl(int dev, unsigned long cmd, void *arg);
 int ovlt_prepare(int dev, __u32 flags, const struct ovltree_attach *entries,
 		 unsigned int nr, struct ovltree_result *results);
+int ovlt_layerset(int dev, const struct ovltree_tree *tree);
 int ovlt_attach(int dev, __u32 flags, const struct ovltree_attach *entries,
 		unsigned int nr, struct ovltree_result *results);
 int ovlt_detach(int dev, const struct ovltree_detach *entries, unsigned int nr,
@@ -133,6 +136,7 @@ int ovlt_sys_fsmount(const char *type);
 int ovlt_sys_open_tree(const char *path, unsigned int flags);
 int ovlt_sys_move_mount(int mnt_fd, const char *target);
 int ovlt_sys_umount(const char *target, int flags);
+int ovlt_sys_idmap(const char *path, int userns);
 
 /* For use with the harness, expected values first as everywhere */
 #define EXPECT_RESULT(error_, field_, index_, result) do { \

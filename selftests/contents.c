@@ -64,10 +64,13 @@ FIXTURE(merged)
 FIXTURE_VARIANT(merged)
 {
 	bool own_calls;
+	bool ext4;
 };
 
 FIXTURE_VARIANT_ADD(merged, kernel) { .own_calls = true };
 FIXTURE_VARIANT_ADD(merged, ovltree) { .own_calls = false };
+FIXTURE_VARIANT_ADD(merged, kernel_ext4) { .own_calls = true, .ext4 = true };
+FIXTURE_VARIANT_ADD(merged, ovltree_ext4) { .own_calls = false, .ext4 = true };
 
 #define ATTACH(tree, target) \
 	attach_tree(self->room.dev, variant->own_calls, tree, target)
@@ -75,6 +78,8 @@ FIXTURE_VARIANT_ADD(merged, ovltree) { .own_calls = false };
 FIXTURE_SETUP(merged)
 {
 	ovlt_room_enter(&self->room);
+	if (variant->ext4)
+		ovlt_room_on_ext4(&self->room);
 	ovlt_write("l0/file", "0");
 	ovlt_write("l0/base", "base");
 	ovlt_write("l0/twice", "0");

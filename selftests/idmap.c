@@ -35,6 +35,7 @@ FIXTURE_VARIANT(idmap)
 {
 	const char *map;
 	uid_t root, user, high;
+	bool ext4;
 };
 
 FIXTURE_VARIANT_ADD(idmap, one_range)
@@ -47,6 +48,13 @@ FIXTURE_VARIANT_ADD(idmap, several_ranges)
 {
 	.map = "0 200000 1000\n1000 500000 1\n1001 201000 1000\n70000 300000 10\n",
 	.root = 200000, .user = 500000, .high = 300000,
+};
+
+FIXTURE_VARIANT_ADD(idmap, ext4)
+{
+	.map = "0 100000 65536\n",
+	.root = 100000, .user = 101000, .high = OVERFLOW_ID,
+	.ext4 = true,
 };
 
 /* More ranges than fit into the namespace itself. */
@@ -72,6 +80,8 @@ static void own(const char *path, uid_t id)
 FIXTURE_SETUP(idmap)
 {
 	ovlt_room_enter(&self->room);
+	if (variant->ext4)
+		ovlt_room_on_ext4(&self->room);
 	ovlt_write("l0/root", "root");
 	ovlt_write("l0/user", "user");
 	ovlt_write("l0/high", "high");
@@ -192,12 +202,9 @@ static void drop_capabilities(void)
 static int run_entrant(void *arg)
 {
 	const struct entrant *entrant = arg;
-	uid_t id = entrant->id;
 
-	if (setns(entrant->userns, CLONE_NEWUSER) || setresgid(id, id, id) ||
-	    setresuid(id, id, id))
-		ovlt_die("become %u of a container", id);
-	if (id)
+	ovlt_enter_userns(entrant->userns, entrant->id);
+	if (entrant->id)
 		drop_capabilities();
 	return entrant->run(entrant->arg);
 }
@@ -425,20 +432,6 @@ FIXTURE_TEARDOWN(refused)
 	EXPECT_ROOM_CLEAN(&self->room);
 }
 
-/* What mount_setattr(2) says to a detached clone of the layer. */
-static int sys_idmap(const char *path, int userns)
-{
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = userns };
-	int mnt = ovlt_sys_open_tree(path, 0);
-	int err;
-
-	if (mnt < 0)
-		return mnt;
-	err = mount_setattr(mnt, "", AT_EMPTY_PATH, &attr, sizeof(attr)) ? -errno : 0;
-	close(mnt);
-	return err;
-}
-
 #define EXPECT_REFUSED(err, field, index) do { \
 	struct ovltree_attach __entry = ovlt_entry_tree(&self->tree, "m"); \
 	EXPECT_EQ(0, ovlt_attach(self->room.dev, 0, &__entry, 1, &self->result)); \
@@ -448,27 +441,27 @@ static int sys_idmap(const char *path, int userns)
 TEST_F(refused, initial_userns)
 {
 	self->tree.userns_fd = ovlt_open("/proc/self/ns/user", O_RDONLY);
-	EXPECT_EQ(-EPERM, sys_idmap("l0", self->tree.userns_fd));
+	EXPECT_EQ(-EPERM, ovlt_sys_idmap("l0", self->tree.userns_fd));
 	EXPECT_REFUSED(-EPERM, USERNS_FD, 0);
 }
 
 TEST_F(refused, not_a_userns)
 {
 	self->tree.userns_fd = ovlt_open("/proc/self/ns/mnt", O_RDONLY);
-	EXPECT_EQ(-EINVAL, sys_idmap("l0", self->tree.userns_fd));
+	EXPECT_EQ(-EINVAL, ovlt_sys_idmap("l0", self->tree.userns_fd));
 	EXPECT_REFUSED(-EINVAL, USERNS_FD, 0);
 	self->tree.userns_fd = ovlt_open("l0", O_RDONLY);
-	EXPECT_EQ(-EINVAL, sys_idmap("l0", self->tree.userns_fd));
+	EXPECT_EQ(-EINVAL, ovlt_sys_idmap("l0", self->tree.userns_fd));
 	EXPECT_REFUSED(-EINVAL, USERNS_FD, 0);
 }
 
 TEST_F(refused, no_descriptor)
 {
 	self->tree.userns_fd = 1000;
-	EXPECT_EQ(-EBADF, sys_idmap("l0", 1000));
+	EXPECT_EQ(-EBADF, ovlt_sys_idmap("l0", 1000));
 	EXPECT_REFUSED(-EBADF, USERNS_FD, 0);
 	self->tree.userns_fd = ovlt_open("l0", O_PATH);
-	EXPECT_EQ(-EBADF, sys_idmap("l0", self->tree.userns_fd));
+	EXPECT_EQ(-EBADF, ovlt_sys_idmap("l0", self->tree.userns_fd));
 	EXPECT_REFUSED(-EBADF, USERNS_FD, 0);
 }
 
@@ -477,14 +470,14 @@ TEST_F(refused, userns_without_map)
 	int userns = ovlt_userns(NULL);
 
 	self->tree.userns_fd = userns;
-	EXPECT_EQ(-EINVAL, sys_idmap("l0", userns));
+	EXPECT_EQ(-EINVAL, ovlt_sys_idmap("l0", userns));
 	EXPECT_REFUSED(-EINVAL, LOWER, 0);
 }
 
 /* A file system that doesn't know of idmapped mounts */
 TEST_F(refused, file_system)
 {
-	EXPECT_EQ(-EINVAL, sys_idmap("/proc", self->userns));
+	EXPECT_EQ(-EINVAL, ovlt_sys_idmap("/proc", self->userns));
 	ovlt_tree_lowers(&self->tree, "/proc/sys", NULL);
 	EXPECT_REFUSED(-EINVAL, LOWER, 2);
 }
@@ -493,7 +486,7 @@ TEST_F(refused, overlay)
 {
 	ovlt_mkdirs("o", "l2", NULL);
 	ASSERT_EQ(0, ovlt_attach_one(self->room.dev, ovlt_simple_tree(), "o"));
-	EXPECT_EQ(-EINVAL, sys_idmap("o", self->userns));
+	EXPECT_EQ(-EINVAL, ovlt_sys_idmap("o", self->userns));
 	self->tree.nr_lower = 0;
 	ovlt_tree_lowers(&self->tree, "l2", "o", NULL);
 	EXPECT_REFUSED(-EINVAL, LOWER, 1);
@@ -514,7 +507,7 @@ TEST_F(refused, mapped_already)
 	ASSERT_EQ(0, mount_setattr(mnt, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
 	ASSERT_EQ(0, ovlt_sys_move_mount(mnt, "mapped"));
 	close(mnt);
-	EXPECT_EQ(-EPERM, sys_idmap("mapped", self->userns));
+	EXPECT_EQ(-EPERM, ovlt_sys_idmap("mapped", self->userns));
 	self->tree.nr_lower = 0;
 	ovlt_tree_lowers(&self->tree, "l2", "mapped", NULL);
 	EXPECT_REFUSED(-EPERM, LOWER, 1);

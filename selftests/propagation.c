@@ -134,13 +134,8 @@ static pid_t watch(enum watcher watcher)
 		ovlt_die("fork");
 	if (!pid) {
 		close(go[1]);
-		if (watcher == WATCH_CONTAINER) {
-			int userns = ovlt_userns("0 100000 65536\n");
-
-			if (setns(userns, CLONE_NEWUSER) || setresgid(0, 0, 0) ||
-			    setresuid(0, 0, 0))
-				ovlt_die("become a container");
-		}
+		if (watcher == WATCH_CONTAINER)
+			ovlt_enter_userns(ovlt_userns("0 100000 65536\n"), 0);
 		if (unshare(CLONE_NEWNS))
 			ovlt_die("unshare");
 		if (watcher == WATCH_SLAVE)

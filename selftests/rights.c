@@ -7,11 +7,15 @@
 #include "kselftest_harness.h"
 #include "common.h"
 
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #undef TEST_TIMEOUT_DEFAULT
@@ -38,6 +42,7 @@ struct attempt {
 	int host_mntns;
 	int foreign_target;
 	int foreign_userns;
+	int layerset;
 	struct ovltree_result result;
 };
 
@@ -239,7 +244,10 @@ TEST_F(rights, options)
 	EXPECT_TRY(0, try_userxattr);
 }
 
-/* Root of a user namespace, but in the host's mount namespace */
+/*
+ * CVE-2025-38499's kind: root of a user namespace, but in the host's mount
+ * namespace, whose mounts it may not clone.
+ */
 static int try_host_namespace(void *arg)
 {
 	struct ovltree_tree tree = { };
@@ -291,26 +299,13 @@ TEST_F(rights, locked_target)
  * The id mapping
  */
 
-static int sys_idmap_layer(const char *path, int userns)
-{
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = userns };
-	int mnt = ovlt_sys_open_tree(path, 0);
-	int err;
-
-	if (mnt < 0)
-		return mnt;
-	err = mount_setattr(mnt, "", AT_EMPTY_PATH, &attr, sizeof(attr)) ? -errno : 0;
-	close(mnt);
-	return err;
-}
-
 static int try_idmap(struct attempt *attempt, const char *lower, const char *lowest,
 		     int userns)
 {
 	struct ovltree_tree tree = { };
 
 	if (attempt->own_calls)
-		return sys_idmap_layer(lowest, userns);
+		return ovlt_sys_idmap(lowest, userns);
 	ovlt_tree_lowers(&tree, lower, lowest, NULL);
 	ovlt_tree_idmap(&tree, userns);
 	return try_attach(attempt, &tree, "own/t");
@@ -469,9 +464,7 @@ static pid_t start_container(int userns, int (*run)(void *arg), void *arg)
 	if (pid < 0)
 		ovlt_die("fork");
 	if (!pid) {
-		if (setns(userns, CLONE_NEWUSER) || setresgid(0, 0, 0) ||
-		    setresuid(0, 0, 0))
-			ovlt_die("enter user namespace");
+		ovlt_enter_userns(userns, 0);
 		err = run(arg);
 		if (write(done[1], &err, sizeof(err)) != sizeof(err))
 			_exit(1);
@@ -502,6 +495,410 @@ TEST_F(rights, creator)
 	EXPECT_STREQ("new old", ovlt_list(ovlt_fmt("%s/merged", root)));
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
+}
+
+/*
+ * Files that give privileges
+ */
+
+#define OWNER 42
+#define USER 43
+
+/* A copy of this program tells who it runs as. */
+static void __attribute__((constructor)) tell_id(void)
+{
+	if (getenv("OVLT_TELL_ID"))
+		_exit(geteuid());
+}
+
+static void write_program(const char *path)
+{
+	int from = ovlt_open("/proc/self/exe", O_RDONLY), to;
+	struct stat st;
+
+	ovlt_write(path, "");
+	to = ovlt_open(path, O_WRONLY);
+	if (fstat(from, &st) || sendfile(to, from, NULL, st.st_size) != st.st_size ||
+	    fchown(to, OWNER, OWNER) || fchmod(to, 04755))
+		ovlt_die("%s", path);
+	close(from);
+	close(to);
+}
+
+/* Who a program in a folder runs as when an ordinary user of the host starts it. */
+static int run_as_user(const char *folder)
+{
+	char *const args[] = { "program", NULL };
+	char *const env[] = { "OVLT_TELL_ID=1", NULL };
+	int dir = ovlt_open(folder, O_PATH), status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		ovlt_die("fork");
+	if (!pid) {
+		if (setresgid(USER, USER, USER) || setresuid(USER, USER, USER))
+			ovlt_die("setresuid");
+		syscall(SYS_execveat, dir, "program", args, env, 0);
+		_exit(errno);
+	}
+	close(dir);
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		ovlt_die("program");
+	return WEXITSTATUS(status);
+}
+
+static void flagged_layer(const char *path, unsigned long flags)
+{
+	ovlt_mkdir("flagged");
+	ovlt_mount(path, "flagged", NULL, MS_BIND, NULL);
+	ovlt_mount(NULL, "flagged", NULL, MS_REMOUNT | MS_BIND | flags, NULL);
+}
+
+#define EXPECT_HOST_TREE(lower, attr_) do { \
+	struct attempt __attempt = { \
+		.dev = self->room.dev, \
+		.own_calls = variant->own_calls, \
+	}; \
+	struct ovltree_tree __tree = { .attr = attr_ }; \
+	ovlt_tree_lowers(&__tree, "l1", lower, NULL); \
+	EXPECT_EQ(0, try_attach(&__attempt, &__tree, "t0")); \
+} while (0)
+
+/* As with mount(8), the flags of the overlay count and not those of its layers. */
+TEST_F(rights, setuid)
+{
+	write_program("l0/program");
+	EXPECT_HOST_TREE("l0", 0);
+	EXPECT_EQ(OWNER, run_as_user("t0"));
+	ovlt_umount("t0");
+	EXPECT_HOST_TREE("l0", MOUNT_ATTR_NOSUID);
+	EXPECT_EQ(USER, run_as_user("t0"));
+	ovlt_umount("t0");
+	EXPECT_HOST_TREE("l0", MOUNT_ATTR_NOEXEC);
+	EXPECT_EQ(EACCES, run_as_user("t0"));
+	ovlt_umount("t0");
+	flagged_layer("l0", MS_NOSUID);
+	EXPECT_HOST_TREE("flagged", 0);
+	EXPECT_EQ(OWNER, run_as_user("t0"));
+	ovlt_umount("t0");
+	ovlt_umount("flagged");
+}
+
+TEST_F(rights, devices)
+{
+	ASSERT_EQ(0, mknod("l0/null", S_IFCHR | 0666, makedev(1, 3)));
+	EXPECT_HOST_TREE("l0", 0);
+	EXPECT_STREQ("", ovlt_read("t0/null"));
+	ovlt_umount("t0");
+	EXPECT_HOST_TREE("l0", MOUNT_ATTR_NODEV);
+	EXPECT_STREQ("EACCES", ovlt_read("t0/null"));
+	ovlt_umount("t0");
+	flagged_layer("l0", MS_NODEV);
+	EXPECT_HOST_TREE("flagged", 0);
+	EXPECT_STREQ("", ovlt_read("t0/null"));
+	ovlt_umount("t0");
+	ovlt_umount("flagged");
+}
+
+/*
+ * CVE-2023-0386's kind: a program that the host's layer has for somebody else
+ * must not come into a folder of the container with its owner and mode, and what
+ * the container shows gives nobody of the host any rights.
+ */
+static int try_privileged_files(void *arg)
+{
+	struct ovltree_tree tree = { };
+	int err;
+
+	new_container_mntns();
+	ovlt_tree_lowers(&tree, "l1", "l0", NULL);
+	ovlt_tree_upper(&tree, "own/u", "own/w");
+	err = try_attach(arg, &tree, "t0");
+	if (err)
+		return err;
+	/* Anybody may write it, so that nothing but the copy is in the way. */
+	if (open("t0/program", O_WRONLY) >= 0 || errno != EOVERFLOW)
+		return -ESRCH;
+	if (chmod("t0/program", 0777) != -1 || errno != EPERM)
+		return -ENODATA;
+	if (ovlt_exists("own/u/program"))
+		return -EEXIST;
+	return strcmp("EACCES", ovlt_read("t0/null")) ? -ENXIO : 0;
+}
+
+TEST_F(rights, privileged_files)
+{
+	struct attempt attempt = {
+		.dev = self->room.dev, .own_calls = variant->own_calls,
+	};
+	char *root;
+	pid_t pid;
+
+	write_program("l0/program");
+	ASSERT_EQ(0, chmod("l0/program", 04777));
+	ASSERT_EQ(0, mknod("l0/null", S_IFCHR | 0666, makedev(1, 3)));
+	pid = start_container(self->userns, try_privileged_files, &attempt);
+	root = ovlt_fmt("/proc/%d/root/tmp/t0", pid);
+	EXPECT_EQ(USER, run_as_user(root));
+	EXPECT_STREQ("EACCES", ovlt_read(ovlt_fmt("%s/null", root)));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/*
+ * CVE-2021-3493's kind: capabilities that a container gives to a file count in
+ * its own user namespace, in the folder that the host has lent it, too.
+ */
+static int try_file_capabilities(void *arg)
+{
+	struct vfs_cap_data all = {
+		.magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE,
+		.data = { { ~0U, 0 }, { ~0U, 0 } },
+	};
+	struct ovltree_tree tree = { };
+	int err;
+
+	new_container_mntns();
+	ovlt_tree_lowers(&tree, "own/l1", "own/l0", NULL);
+	ovlt_tree_upper(&tree, "lent/u", "lent/w");
+	err = try_attach(arg, &tree, "t0");
+	if (err)
+		return err;
+	return setxattr("t0/f", "security.capability", &all, sizeof(all), 0) ? -errno : 0;
+}
+
+TEST_F(rights, file_capabilities)
+{
+	struct vfs_ns_cap_data data = { };
+
+	ovlt_mkdirs("lent/u", "lent/w", NULL);
+	ASSERT_EQ(0, chown("lent/u", 100000, 100000));
+	ASSERT_EQ(0, chown("lent/w", 100000, 100000));
+	EXPECT_TRY(0, try_file_capabilities);
+	EXPECT_EQ(sizeof(data), getxattr("lent/u/f", "security.capability", &data,
+					 sizeof(data)));
+	EXPECT_EQ(VFS_CAP_REVISION_3, data.magic_etc & VFS_CAP_REVISION_MASK);
+	EXPECT_EQ(100000, data.rootid);
+}
+
+/*
+ * CVE-2015-8660's kind: who may not change a file's attributes may not have it
+ * copied up with others.
+ */
+static int try_attributes(void *arg)
+{
+	struct ovltree_tree tree = { };
+	int err;
+
+	new_container_mntns();
+	ovlt_tree_lowers(&tree, "l1", "l0", NULL);
+	ovlt_tree_upper(&tree, "own/u", "own/w");
+	err = try_attach(arg, &tree, "t0");
+	if (err)
+		return err;
+	if (setresgid(1000, 1000, 1000) || setresuid(1000, 1000, 1000))
+		ovlt_die("setresuid");
+	if (!chmod("t0/f", 04777) || errno != EPERM)
+		return -ESRCH;
+	if (!chown("t0/f", 1000, 1000) || errno != EPERM)
+		return -ENODATA;
+	if (!truncate("t0/f", 0) || errno != EACCES)
+		return -ENXIO;
+	return ovlt_exists("own/u/f") ? -EEXIST : 0;
+}
+
+TEST_F(rights, attributes)
+{
+	EXPECT_TRY(0, try_attributes);
+	EXPECT_STREQ("upper\n", ovlt_read("l1/f"));
+}
+
+/*
+ * What the host locks
+ */
+
+/* Read-only for the container, and locked so: it can't be its upper folder. */
+static int try_locked_flag(void *arg)
+{
+	struct ovltree_tree tree = { };
+
+	new_container_mntns();
+	if (!mount(NULL, "flagged", NULL, MS_REMOUNT | MS_BIND, NULL) || errno != EPERM)
+		ovlt_die("the container's flags aren't locked");
+	ovlt_tree_lowers(&tree, "own/l0", NULL);
+	tree.flags = OVLTREE_TREE_UPPER;
+	tree.upper = ovlt_at(AT_FDCWD, "flagged/u");
+	tree.work = ovlt_at(AT_FDCWD, "flagged/w");
+	return try_attach(arg, &tree, "own/t");
+}
+
+TEST_F(rights, locked_flag)
+{
+	ovlt_mkdirs("lent/u", "lent/w", NULL);
+	ASSERT_EQ(0, chown("lent/u", 100000, 100000));
+	ASSERT_EQ(0, chown("lent/w", 100000, 100000));
+	flagged_layer("lent", MS_RDONLY);
+	EXPECT_TRY(-EINVAL, try_locked_flag);
+	ovlt_umount("flagged");
+	EXPECT_STREQ("", ovlt_list("lent/w"));
+}
+
+/* CVE-2014-9717's kind: unmounting what covers a folder would show it. */
+static int try_uncover(void *arg)
+{
+	struct attempt *attempt = arg;
+	struct ovltree_detach entry = ovlt_entry_path("locked/hidden", OVLTREE_DETACH_LAZY);
+	struct ovltree_result result;
+	int err;
+
+	if (unshare(CLONE_NEWNS))
+		ovlt_die("unshare");
+	if (attempt->own_calls)
+		err = ovlt_sys_umount("locked/hidden", MNT_DETACH);
+	else
+		err = ovlt_detach(attempt->dev, &entry, 1, &result) ? 0 : result.error;
+	return ovlt_exists("locked/hidden/below") ? -EEXIST : err;
+}
+
+TEST_F(rights, uncover)
+{
+	ovlt_umount("locked/hidden");
+	ovlt_write("locked/hidden/below", "below");
+	ovlt_mount("tmpfs", "locked/hidden", "tmpfs", 0, NULL);
+	EXPECT_TRY(-EINVAL, try_uncover);
+}
+
+/*
+ * CVE-2024-21626's kind: a descriptor that somebody forgot to close, of a folder
+ * that isn't in the container's mount table, is no way out of it.
+ */
+static int try_forgotten(struct attempt *attempt, bool layer)
+{
+	int fd = ovlt_open("/tmp", O_PATH);
+	struct ovltree_attach entry;
+	struct ovltree_tree tree = { };
+	char *path = ovlt_fmt("/proc/self/fd/%d/l0", fd);
+
+	new_container_mntns();
+	ovlt_tree_lowers(&tree, "own/l1", "own/l0", NULL);
+	if (attempt->own_calls) {
+		if (layer)
+			ovlt_tree_lowers(&tree, path, NULL);
+		return try_attach(attempt, &tree, layer ? "own/t" : path);
+	}
+	if (layer)
+		ovlt_tree_lower(&tree, fd, "l0", 0);
+	entry = ovlt_entry_tree(&tree, "own/t");
+	if (!layer)
+		entry.target = ovlt_at(fd, "l0");
+	return ovlt_attach(attempt->dev, 0, &entry, 1, &attempt->result) ? 0 :
+	       attempt->result.error;
+}
+
+static int try_forgotten_layer(void *arg)
+{
+	return try_forgotten(arg, true);
+}
+
+static int try_forgotten_target(void *arg)
+{
+	return try_forgotten(arg, false);
+}
+
+TEST_F(rights, forgotten_descriptor)
+{
+	EXPECT_TRY(-EINVAL, try_forgotten_layer);
+	EXPECT_TRY(-EINVAL, try_forgotten_target);
+}
+
+/* CVE-2022-0185's kind: a parameter that is longer than a page */
+static int try_long_option(void *arg)
+{
+	return try_option(arg, ovlt_fmt("xino=%060000d", 0));
+}
+
+static int try_long_key(void *arg)
+{
+	return try_option(arg, ovlt_fmt("%060000d=on", 0));
+}
+
+TEST_F(rights, long_parameter)
+{
+	EXPECT_TRY(-EINVAL, try_long_option);
+	EXPECT_TRY(-EINVAL, try_long_key);
+}
+
+/* CVE-2021-46923's kind: an idmap that is refused keeps no user namespace. */
+static int try_refused_idmap(void *arg)
+{
+	int userns = ovlt_userns("0 100000 65536\n");
+	struct attempt *attempt = arg;
+	struct ovltree_tree tree = { };
+	int err;
+
+	if (attempt->own_calls) {
+		err = ovlt_sys_idmap("/proc/sys", userns);
+	} else {
+		ovlt_tree_lowers(&tree, "l0", "/proc/sys", NULL);
+		ovlt_tree_idmap(&tree, userns);
+		err = try_attach(attempt, &tree, "t0");
+	}
+	close(userns);
+	return err;
+}
+
+TEST_F(rights, refused_idmap)
+{
+	struct attempt attempt = {
+		.dev = self->room.dev, .own_calls = variant->own_calls,
+	};
+	long before = ovlt_slab_objects("user_namespace");
+
+	for (int i = 0; i < 200; i++)
+		ASSERT_EQ(-EINVAL, try_refused_idmap(&attempt));
+	for (int ms = 0; ms < 10000; ms += 50) {
+		if (ovlt_slab_objects("user_namespace") < before + 100)
+			break;
+		usleep(50000);
+	}
+	EXPECT_GT(before + 100, ovlt_slab_objects("user_namespace"));
+}
+
+/* Overlays are two deep at most, whoever made the ones below. */
+static int try_third(void *arg)
+{
+	struct ovltree_tree tree = { };
+
+	new_container_mntns();
+	ovlt_tree_lowers(&tree, "own/l0", "second", NULL);
+	return try_attach(arg, &tree, "own/t");
+}
+
+static int try_second(void *arg)
+{
+	struct ovltree_tree tree = { };
+
+	new_container_mntns();
+	ovlt_tree_lowers(&tree, "own/l0", "first", NULL);
+	return try_attach(arg, &tree, "own/t");
+}
+
+TEST_F(rights, depth)
+{
+	struct attempt attempt = {
+		.dev = self->room.dev, .own_calls = variant->own_calls,
+	};
+	struct ovltree_tree first = { }, second = { };
+
+	ovlt_mkdirs("first", "second", NULL);
+	ovlt_tree_lowers(&first, "l1", "l0", NULL);
+	ASSERT_EQ(0, try_attach(&attempt, &first, "first"));
+	EXPECT_TRY(0, try_second);
+	ovlt_tree_lowers(&second, "first", "l0/d", NULL);
+	ASSERT_EQ(0, try_attach(&attempt, &second, "second"));
+	EXPECT_TRY(-EINVAL, try_third);
+	ovlt_umount("second");
+	ovlt_umount("first");
 }
 
 /*
@@ -550,6 +947,7 @@ static int all_commands(void *arg)
 {
 	static const unsigned long cmds[] = {
 		OVLTREE_IOC_PREPARE, OVLTREE_IOC_ATTACH, OVLTREE_IOC_DETACH,
+		OVLTREE_IOC_LAYERSET,
 	};
 	struct ovltree_batch batch = { .size = sizeof(batch) };
 	struct ovltree_info info = { .size = sizeof(info) };
@@ -566,6 +964,36 @@ static int all_commands(void *arg)
 TEST_F(device, without_rights)
 {
 	EXPECT_EQ(0, ovlt_fork_wait(all_commands, &self->room.dev));
+}
+
+/*
+ * A layer set of the host's, in a container: the mounts that the layers are on
+ * aren't its own, so that it may not mount them.
+ */
+static int try_layerset(void *arg)
+{
+	struct attempt *attempt = arg;
+	struct ovltree_tree tree = {
+		.flags = OVLTREE_TREE_LAYERSET, .layerset_fd = attempt->layerset,
+	};
+
+	if (unshare(CLONE_NEWNS))
+		ovlt_die("unshare");
+	return try_attach(attempt, &tree, "t");
+}
+
+TEST_F(device, layerset)
+{
+	int userns = ovlt_userns("0 100000 65536\n");
+	struct attempt attempt = { .dev = self->room.dev };
+
+	ovlt_simple_layers();
+	ovlt_mkdir("t");
+	attempt.layerset = ovlt_layerset(self->room.dev, ovlt_simple_tree());
+	ASSERT_LE(0, attempt.layerset);
+	EXPECT_EQ(-EINVAL, ovlt_fork_in_userns(userns, try_layerset, &attempt));
+	close(attempt.layerset);
+	close(userns);
 }
 
 TEST_HARNESS_MAIN

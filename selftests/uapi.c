@@ -5,6 +5,7 @@
  */
 #include "kselftest_harness.h"
 #include "common.h"
+#include "layout.h"
 
 #include <sys/ioctl.h>
 #include <sys/mman.h>
