@@ -66,7 +66,9 @@ FIXTURE_VARIANT(merged)
 	bool own_calls;
 };
 
+#ifndef OVLT_LAYERSET
 FIXTURE_VARIANT_ADD(merged, kernel) { .own_calls = true };
+#endif
 FIXTURE_VARIANT_ADD(merged, ovltree) { .own_calls = false };
 
 #define ATTACH(tree, target) \

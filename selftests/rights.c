@@ -46,7 +46,9 @@ FIXTURE_VARIANT(rights)
 	bool own_calls;
 };
 
+#ifndef OVLT_LAYERSET
 FIXTURE_VARIANT_ADD(rights, kernel) { .own_calls = true };
+#endif
 FIXTURE_VARIANT_ADD(rights, ovltree) { .own_calls = false };
 
 FIXTURE_SETUP(rights)
@@ -550,6 +552,7 @@ static int all_commands(void *arg)
 {
 	static const unsigned long cmds[] = {
 		OVLTREE_IOC_PREPARE, OVLTREE_IOC_ATTACH, OVLTREE_IOC_DETACH,
+		OVLTREE_IOC_LAYERSET,
 	};
 	struct ovltree_batch batch = { .size = sizeof(batch) };
 	struct ovltree_info info = { .size = sizeof(info) };
