@@ -631,6 +631,27 @@ struct ovltree_tree *ovlt_simple_tree(void)
 	return tree;
 }
 
+/* The same tree on a layer set instead of its own layers. */
+struct ovltree_tree ovlt_tree_on(int layerset, const struct ovltree_tree *tree)
+{
+	struct ovltree_tree copy = *tree;
+
+	copy.flags |= OVLTREE_TREE_LAYERSET;
+	copy.layerset_fd = layerset;
+	copy.lower = 0;
+	copy.nr_lower = 0;
+	return copy;
+}
+
+/* A layer set of the layers that a tree has. */
+struct ovltree_layerset ovlt_entry_layerset(const struct ovltree_tree *tree)
+{
+	return (struct ovltree_layerset) {
+		.nr_lower = tree->nr_lower,
+		.lower = tree->lower,
+	};
+}
+
 /*
  * Commands
  */
@@ -660,18 +681,62 @@ static int run_batch(int dev, unsigned long cmd, __u32 flags, const void *entrie
 	return ovlt_ioctl(dev, cmd, &batch);
 }
 
+#ifdef OVLT_LAYERSET
+/*
+ * With a layer set for each tree, or for several entries that follow one another
+ * with the same one. A tree of whose layers no set can be made stays as it is: its
+ * entry says why.
+ */
+static int run_trees(int dev, unsigned long cmd, __u32 flags,
+		     const struct ovltree_attach *entries, unsigned int nr,
+		     struct ovltree_result *results)
+{
+	struct ovltree_attach *copies = ovlt_alloc(nr * sizeof(*copies));
+	struct ovltree_tree *trees = ovlt_alloc(nr * sizeof(*trees));
+	int ret;
+
+	memcpy(copies, entries, nr * sizeof(*copies));
+	for (unsigned int i = 0; i < nr; i++) {
+		const struct ovltree_tree *tree = (void *)(uintptr_t)entries[i].tree;
+		int set;
+
+		if (i && tree && entries[i].tree == entries[i - 1].tree) {
+			copies[i].tree = copies[i - 1].tree;
+			continue;
+		}
+		set = tree ? ovlt_layerset_one(dev, tree) : -1;
+		if (set < 0)
+			continue;
+		trees[i] = ovlt_tree_on(set, tree);
+		copies[i].tree = ptr(&trees[i]);
+	}
+	ret = run_batch(dev, cmd, flags, copies, sizeof(*copies), nr, results);
+	for (unsigned int i = 0; i < nr; i++)
+		if (trees[i].flags & OVLTREE_TREE_LAYERSET)
+			close(trees[i].layerset_fd);
+	free(trees);
+	free(copies);
+	return ret;
+}
+#else
+static int run_trees(int dev, unsigned long cmd, __u32 flags,
+		     const struct ovltree_attach *entries, unsigned int nr,
+		     struct ovltree_result *results)
+{
+	return run_batch(dev, cmd, flags, entries, sizeof(*entries), nr, results);
+}
+#endif
+
 int ovlt_prepare(int dev, __u32 flags, const struct ovltree_attach *entries,
 		 unsigned int nr, struct ovltree_result *results)
 {
-	return run_batch(dev, OVLTREE_IOC_PREPARE, flags, entries,
-			 sizeof(*entries), nr, results);
+	return run_trees(dev, OVLTREE_IOC_PREPARE, flags, entries, nr, results);
 }
 
 int ovlt_attach(int dev, __u32 flags, const struct ovltree_attach *entries,
 		unsigned int nr, struct ovltree_result *results)
 {
-	return run_batch(dev, OVLTREE_IOC_ATTACH, flags, entries,
-			 sizeof(*entries), nr, results);
+	return run_trees(dev, OVLTREE_IOC_ATTACH, flags, entries, nr, results);
 }
 
 int ovlt_detach(int dev, const struct ovltree_detach *entries, unsigned int nr,
@@ -679,6 +744,13 @@ int ovlt_detach(int dev, const struct ovltree_detach *entries, unsigned int nr,
 {
 	return run_batch(dev, OVLTREE_IOC_DETACH, 0, entries, sizeof(*entries),
 			 nr, results);
+}
+
+int ovlt_layerset(int dev, __u32 flags, const struct ovltree_layerset *entries,
+		  unsigned int nr, struct ovltree_result *results)
+{
+	return run_batch(dev, OVLTREE_IOC_LAYERSET, flags, entries,
+			 sizeof(*entries), nr, results);
 }
 
 /* What one entry came to, from a command that can only have done it or not. */
@@ -739,6 +811,16 @@ int ovlt_detach_one(int dev, const char *target)
 	struct ovltree_result result;
 
 	return one_error(ovlt_detach(dev, &entry, 1, &result), &result);
+}
+
+int ovlt_layerset_one(int dev, const struct ovltree_tree *tree)
+{
+	struct ovltree_layerset entry = ovlt_entry_layerset(tree);
+	struct ovltree_result result;
+	int err = one_error(ovlt_layerset(dev, OVLTREE_BATCH_CLOEXEC, &entry, 1, &result),
+			    &result);
+
+	return err ? err : result.fd;
 }
 
 /*

@@ -113,6 +113,8 @@ struct ovltree_detach ovlt_entry_path(const char *target, __u32 flags);
 struct ovltree_detach ovlt_entry_id(__u64 id, __u32 flags);
 void ovlt_simple_layers(void);
 struct ovltree_tree *ovlt_simple_tree(void);
+struct ovltree_tree ovlt_tree_on(int layerset, const struct ovltree_tree *tree);
+struct ovltree_layerset ovlt_entry_layerset(const struct ovltree_tree *tree);
 
 /* The commands: what the ioctl returned, or -errno */
 int ovlt_ioctl(int dev, unsigned long cmd, void *arg);
@@ -123,12 +125,15 @@ int ovlt_attach(int dev, __u32 flags, const struct ovltree_attach *entries,
 		unsigned int nr, struct ovltree_result *results);
 int ovlt_detach(int dev, const struct ovltree_detach *entries, unsigned int nr,
 		struct ovltree_result *results);
+int ovlt_layerset(int dev, __u32 flags, const struct ovltree_layerset *entries,
+		  unsigned int nr, struct ovltree_result *results);
 
-/* The same for one entry: 0 (a descriptor for prepare), or its error */
+/* The same for one entry: 0 (a descriptor for prepare and layerset), or its error */
 int ovlt_prepare_one(int dev, const struct ovltree_tree *tree);
 int ovlt_attach_one(int dev, const struct ovltree_tree *tree, const char *target);
 int ovlt_attach_mount(int dev, int mnt_fd, const char *target);
 int ovlt_detach_one(int dev, const char *target);
+int ovlt_layerset_one(int dev, const struct ovltree_tree *tree);
 
 /* The kernel's own calls, to compare with: 0 or more, or -errno */
 int ovlt_sys_overlay(const struct ovltree_tree *tree);

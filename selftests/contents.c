@@ -67,7 +67,9 @@ FIXTURE_VARIANT(merged)
 	bool ext4;
 };
 
+#ifndef OVLT_LAYERSET
 FIXTURE_VARIANT_ADD(merged, kernel) { .own_calls = true };
+#endif
 FIXTURE_VARIANT_ADD(merged, ovltree) { .own_calls = false };
 FIXTURE_VARIANT_ADD(merged, kernel_ext4) { .own_calls = true, .ext4 = true };
 FIXTURE_VARIANT_ADD(merged, ovltree_ext4) { .own_calls = false, .ext4 = true };

@@ -289,7 +289,8 @@ static void attach_steps(struct __test_metadata *_metadata, int dev, bool batch,
 	int mnt[MAX_STEPS];
 
 	for (int i = 0; i < nr; i++) {
-		mnt[i] = ovlt_sys_overlay(step_tree(i));
+		mnt[i] = batch ? ovlt_prepare_one(dev, step_tree(i)) :
+				 ovlt_sys_overlay(step_tree(i));
 		ASSERT_LE(0, mnt[i]);
 	}
 	for (int i = 0; i < nr; i++) {

@@ -51,7 +51,9 @@ FIXTURE_VARIANT(rights)
 	bool own_calls;
 };
 
+#ifndef OVLT_LAYERSET
 FIXTURE_VARIANT_ADD(rights, kernel) { .own_calls = true };
+#endif
 FIXTURE_VARIANT_ADD(rights, ovltree) { .own_calls = false };
 
 FIXTURE_SETUP(rights)

@@ -55,6 +55,7 @@ TEST_F(info, values)
 	EXPECT_EQ(OVLTREE_FEATURE_BATCH | OVLTREE_FEATURE_SHARED_LOWER |
 		  OVLTREE_FEATURE_LAYERSET | OVLTREE_FEATURE_NETLINK,
 		  self->info.features);
+	EXPECT_EQ(0, self->info.__reserved);
 }
 
 TEST_F(info, too_short)
@@ -130,7 +131,7 @@ TEST_F(info, unknown_command)
 }
 
 /*
- * What PREPARE, ATTACH and DETACH have in common. Each has one entry that is
+ * What PREPARE, ATTACH, DETACH and LAYERSET have in common. Each has one entry that is
  * good, so that whatever is refused is refused for the reason that is tested.
  */
 
@@ -143,6 +144,7 @@ FIXTURE(batch)
 		union {
 			struct ovltree_attach attach;
 			struct ovltree_detach detach;
+			struct ovltree_layerset layerset;
 		};
 		unsigned char tail[8];
 	} entry[2];
@@ -181,6 +183,13 @@ FIXTURE_VARIANT_ADD(batch, detach)
 	.entry_size = sizeof(struct ovltree_detach),
 };
 
+FIXTURE_VARIANT_ADD(batch, layerset)
+{
+	.cmd = OVLTREE_IOC_LAYERSET,
+	.entry_size = sizeof(struct ovltree_layerset),
+	.flags = OVLTREE_BATCH_ALL | OVLTREE_BATCH_CLOEXEC,
+};
+
 FIXTURE_SETUP(batch)
 {
 	ovlt_room_enter(&self->room);
@@ -197,6 +206,9 @@ FIXTURE_SETUP(batch)
 	case OVLTREE_IOC_DETACH:
 		ovlt_tmpfs("t0");
 		self->entry[0].detach = ovlt_entry_path("t0", 0);
+		break;
+	case OVLTREE_IOC_LAYERSET:
+		self->entry[0].layerset = ovlt_entry_layerset(self->tree);
 		break;
 	}
 	self->arg = (struct ovltree_batch) {
@@ -266,6 +278,13 @@ TEST_F(batch, good)
 		EXPECT_EQ(-1, result->fd);
 		EXPECT_EQ(0, result->mnt_id);
 		EXPECT_LT(0, self->arg.hold_ns);
+		break;
+	case OVLTREE_IOC_LAYERSET:
+		EXPECT_EQ(0, fcntl(result->fd, F_GETFD));
+		EXPECT_EQ(0, result->mnt_id);
+		EXPECT_EQ(0, result->dev_major);
+		EXPECT_EQ(0, result->dev_minor);
+		EXPECT_EQ(0, self->arg.hold_ns);
 		break;
 	}
 }
@@ -379,12 +398,17 @@ TEST_F(batch, strides)
 		((struct ovltree_detach *)second)->target = ovlt_at(AT_FDCWD, "nothing");
 	if (variant->cmd == OVLTREE_IOC_PREPARE)
 		((struct ovltree_attach *)second)->target = ovlt_at(AT_FDCWD, "t0");
+	if (variant->cmd == OVLTREE_IOC_LAYERSET)
+		((struct ovltree_layerset *)second)->lower = 0;
 	self->arg.nr = 2;
 	self->arg.entry_size = variant->entry_size + 8;
 	self->arg.result_size = sizeof(self->result[0]);
 	EXPECT_DONE();
-	EXPECT_RESULT(variant->cmd == OVLTREE_IOC_PREPARE ? -EINVAL : -ENOENT,
-		      TARGET, 0, self->result[1].result);
+	if (variant->cmd == OVLTREE_IOC_LAYERSET)
+		EXPECT_RESULT(-EINVAL, LOWER, 0, self->result[1].result);
+	else
+		EXPECT_RESULT(variant->cmd == OVLTREE_IOC_PREPARE ? -EINVAL : -ENOENT,
+			      TARGET, 0, self->result[1].result);
 	for (int i = 0; i < 2; i++)
 		for (int j = 0; j < sizeof(self->result[i].tail); j++)
 			EXPECT_EQ(0, self->result[i].tail[j]);
@@ -566,7 +590,40 @@ TEST_F(entry, tree_unknown_flag)
 
 TEST_F(entry, tree_layerset_without_flag)
 {
-	self->tree->layerset_fd = 1;
+	self->tree->layerset_fd = -1;
+	EXPECT_ENTRY(-EINVAL, LAYERSET_FD, 0);
+	self->tree->layerset_fd = ovlt_layerset_one(self->room.dev, self->tree);
+	ASSERT_LT(0, self->tree->layerset_fd);
+	EXPECT_ENTRY(-EINVAL, LAYERSET_FD, 0);
+}
+
+TEST_F(entry, tree_layerset_and_layers)
+{
+	int set = ovlt_layerset_one(self->room.dev, self->tree);
+	struct ovltree_tree layers = *self->tree;
+
+	*self->tree = ovlt_tree_on(set, &layers);
+	EXPECT_ENTRY_DONE();
+	self->tree->lower = layers.lower;
+	EXPECT_ENTRY(-EINVAL, LOWER, 0);
+	self->tree->nr_lower = layers.nr_lower;
+	EXPECT_ENTRY(-EINVAL, LOWER, 0);
+	self->tree->lower = 0;
+	EXPECT_ENTRY(-EINVAL, LOWER, 0);
+}
+
+TEST_F(entry, tree_not_a_layerset)
+{
+	int fds[] = { 1000, -1, ovlt_open("l0", O_PATH) };
+
+	*self->tree = ovlt_tree_on(-1, self->tree);
+	for (int i = 0; i < ARRAY_SIZE(fds); i++) {
+		self->tree->layerset_fd = fds[i];
+		EXPECT_ENTRY(-EBADF, LAYERSET_FD, 0);
+	}
+	self->tree->layerset_fd = self->room.dev;
+	EXPECT_ENTRY(-EINVAL, LAYERSET_FD, 0);
+	self->tree->layerset_fd = ovlt_open("l0", O_RDONLY);
 	EXPECT_ENTRY(-EINVAL, LAYERSET_FD, 0);
 }
 
