@@ -398,33 +398,12 @@ static int detach_entry(struct ovlt_entry *entry)
 
 /* Batches */
 
-static void close_mount(struct ovlt_entry *entry)
-{
-	ovlt_close(entry->out_fd);
-	entry->out_fd = -1;
-}
-
-static void cancel(struct ovlt_entry *entry)
-{
-	close_mount(entry);
-	ovlt_entry_blame(entry, -ECANCELED, OVLTREE_FIELD_NONE, 0);
-	entry_failed(entry, -ECANCELED);
-}
-
 static int mount_prepare(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 			 unsigned int nr, unsigned int flags,
 			 struct ovlt_times *times)
 {
 	(void)times;
-	for (unsigned int i = 0; i < nr; i++) {
-		if (!prepare_entry(ctx, entries[i]) || !(flags & OVLT_ALL))
-			continue;
-		for (unsigned int j = 0; j < nr; j++)
-			if (j != i)
-				cancel(entries[j]);
-		break;
-	}
-	return 0;
+	return ovlt_entries_each(ctx, entries, nr, flags, prepare_entry);
 }
 
 static int mount_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
@@ -438,7 +417,7 @@ static int mount_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 		int err = attach_entry(ctx, entries[i]);
 
 		if (!(flags & OVLT_ALL))
-			close_mount(entries[i]);
+			ovlt_entry_close(entries[i]);
 		else if (err)
 			failed = i;
 	}
@@ -447,10 +426,10 @@ static int mount_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 			undo(ctx, entries[i], entry_mount(entries[i]));
 		for (unsigned int i = 0; i < nr; i++)
 			if (i != failed)
-				cancel(entries[i]);
+				ovlt_entry_cancel(entries[i]);
 	}
 	for (unsigned int i = 0; i < nr; i++)
-		close_mount(entries[i]);
+		ovlt_entry_close(entries[i]);
 	return 0;
 }
 
@@ -472,6 +451,7 @@ const struct ovlt_backend ovlt_backend_mountapi = {
 	.prepare = mount_prepare,
 	.attach = mount_attach,
 	.detach = mount_detach,
+	.layerset = ovlt_layerset_expand,
 };
 
 const struct ovlt_backend ovlt_backend_mountns = {
@@ -480,4 +460,5 @@ const struct ovlt_backend ovlt_backend_mountns = {
 	.prepare = mount_prepare,
 	.attach = mount_attach,
 	.detach = mount_detach,
+	.layerset = ovlt_layerset_expand,
 };
