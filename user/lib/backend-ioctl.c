@@ -331,27 +331,12 @@ static int run_detach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 	return run(ctx, OVLTREE_IOC_DETACH, entries, nr, flags, times);
 }
 
-static int share_layers(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
-			unsigned int nr, struct ovlt_times *times)
-{
-	if (!(ctx->info.features & OVLTREE_FEATURE_LAYERSET))
-		return 0;
-	return ovlt_share_layers(ctx, run_layerset, entries, nr, times);
-}
-
-/* Layers are resolved once, then each thread prepares a part of the trees. */
+/* A part of the trees each, for threads. */
 static int prepare(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 		   unsigned int nr, unsigned int flags,
 		   struct ovlt_times *times)
 {
-	int err;
-
-	err = share_layers(ctx, entries, nr, times);
-	if (!err)
-		err = ovlt_parallel(ctx, run_prepare, entries, nr, flags,
-				    times);
-	ovlt_unshare_layers(entries, nr);
-	return err;
+	return ovlt_parallel(ctx, run_prepare, entries, nr, flags, times);
 }
 
 /* Half of the descriptors are left to the rest of the program. */
@@ -410,7 +395,7 @@ static int attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 	struct ovlt_entry **trees = calloc(nr, sizeof(*trees));
 	unsigned int nr_trees = 0;
 	bool apart;
-	int err;
+	int err = 0;
 
 	if (!trees)
 		return -ENOMEM;
@@ -418,10 +403,8 @@ static int attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 		if (entries[i]->kind == OVLT_KIND_TREE)
 			trees[nr_trees++] = entries[i];
 	apart = ovlt_parallel_nr(ctx, nr_trees) > 1 && has_room(nr_trees);
-	err = share_layers(ctx, entries, nr, times);
-	if (!err && apart) {
-		err = ovlt_parallel(ctx, run_prepare, trees, nr_trees, flags,
-				    times);
+	if (apart) {
+		err = prepare(ctx, trees, nr_trees, flags, times);
 		apart = !lacks_fds(trees, nr_trees);
 		if (!apart)
 			close_mounts(trees, nr_trees);
@@ -430,9 +413,80 @@ static int attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 		err = (apart ? attach_ready : run_attach)(ctx, entries, nr,
 							  flags, times);
 	close_mounts(trees, nr_trees);
-	ovlt_unshare_layers(entries, nr);
 	free(trees);
 	return err;
+}
+
+/* The layer set is to blame, of which the caller knows nothing. */
+static bool is_refused(const struct ovlt_entry *entry)
+{
+	return entry->layerset && entry->result.error &&
+	       entry->result.field == OVLTREE_FIELD_LAYERSET_FD;
+}
+
+/* Once more, for those that were refused: with OVLT_ALL, these are all. */
+static int run_refused(struct ovlt_ctx *ctx, ovlt_run_fn fn,
+		       struct ovlt_entry **entries, unsigned int nr,
+		       unsigned int flags, struct ovlt_times *times)
+{
+	unsigned int nr_again = 0;
+	bool refused = false;
+	int err;
+
+	for (unsigned int i = 0; i < nr; i++)
+		refused |= is_refused(entries[i]);
+	if (!refused)
+		return 0;
+	/* Entries move to the front; those behind keep what became of them. */
+	for (unsigned int i = 0; i < nr; i++) {
+		struct ovlt_entry *entry = entries[i];
+
+		if (!(flags & OVLT_ALL) && !is_refused(entry))
+			continue;
+		entries[i] = entries[nr_again];
+		entries[nr_again++] = entry;
+		ovlt_unshare_layers(&entry, 1);
+		ovlt_entry_blame(entry, 0, OVLTREE_FIELD_NONE, 0);
+	}
+	err = fn(ctx, entries, nr_again, flags, times);
+	if (flags & OVLT_ALL)
+		return err;
+	/* Others are done, so the error is that of those that are left. */
+	for (unsigned int i = 0; err && i < nr_again; i++)
+		ovlt_entry_blame(entries[i], err, OVLTREE_FIELD_NONE, 0);
+	return 0;
+}
+
+/* Have trees share layer sets where they can, with the outcome of trees alone. */
+static int run_shared(struct ovlt_ctx *ctx, ovlt_run_fn fn,
+		      struct ovlt_entry **entries, unsigned int nr,
+		      unsigned int flags, struct ovlt_times *times)
+{
+	int err;
+
+	if (!(ctx->info.features & OVLTREE_FEATURE_LAYERSET))
+		return fn(ctx, entries, nr, flags, times);
+	err = ovlt_share_layers(ctx, run_layerset, entries, nr, times);
+	if (!err)
+		err = fn(ctx, entries, nr, flags, times);
+	if (!err)
+		err = run_refused(ctx, fn, entries, nr, flags, times);
+	ovlt_unshare_layers(entries, nr);
+	return err;
+}
+
+static int prepare_shared(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			  unsigned int nr, unsigned int flags,
+			  struct ovlt_times *times)
+{
+	return run_shared(ctx, prepare, entries, nr, flags, times);
+}
+
+static int attach_shared(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			 unsigned int nr, unsigned int flags,
+			 struct ovlt_times *times)
+{
+	return run_shared(ctx, attach, entries, nr, flags, times);
 }
 
 /* What is too much for one ioctl goes into several, unless it belongs together. */
@@ -466,7 +520,7 @@ static int ioctl_prepare(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 			 unsigned int nr, unsigned int flags,
 			 struct ovlt_times *times)
 {
-	int err = split(ctx, prepare, entries, nr, flags, times);
+	int err = split(ctx, prepare_shared, entries, nr, flags, times);
 
 	for (unsigned int i = 0; !err && i < nr; i++) {
 		struct ovlt_mount_id id;
@@ -483,7 +537,7 @@ static int ioctl_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 			unsigned int nr, unsigned int flags,
 			struct ovlt_times *times)
 {
-	return split(ctx, attach, entries, nr, flags, times);
+	return split(ctx, attach_shared, entries, nr, flags, times);
 }
 
 static int ioctl_detach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,

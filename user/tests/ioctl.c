@@ -55,6 +55,8 @@ static uid_t expected_fsuid;
 static const char *expected_cwd;
 /* Descriptors that PREPARE can still make. */
 static int fds_left = 1000;
+/* Trees with layer sets can't be built. */
+static bool refuse_shared;
 /* Trees that had a layer set, and trees that had a list. */
 static unsigned int nr_shared, nr_listed;
 
@@ -128,6 +130,10 @@ static void answer_tree(struct ovltree_result *result,
 		ASSERT_EQ(0, tree->lower);
 		ASSERT(is_layerset(tree->layerset_fd));
 		nr_shared++;
+		if (refuse_shared) {
+			result->error = -EPERM;
+			result->field = OVLTREE_FIELD_LAYERSET_FD;
+		}
 	} else {
 		ASSERT_EQ(0, tree->layerset_fd);
 		nr_listed++;
@@ -691,6 +697,26 @@ static void trees_share(void)
 				    outcome_of(batch, i));
 	}
 	ovlt_batch_unref(batch);
+
+	/* What only the layer set is to blame for doesn't happen to the trees. */
+	refuse_shared = true;
+	for (unsigned int i = 0; i < 2; i++) {
+		nr_calls = nr_shared = nr_listed = 0;
+		batch = new_batch(ctx, i ? OVLT_ALL : 0);
+		add_tree(batch, "lowerdir=a:b", "m");
+		add_tree(batch, "lowerdir=x:y", "m");
+		add_tree(batch, "lowerdir=a:b", "m");
+		ASSERT_EQ(0, ovlt_batch_attach(batch));
+		ASSERT_EQ(3, nr_calls);
+		ASSERT_EQ(i ? 3 : 2, calls[2].batch.nr);
+		ASSERT_EQ(2, nr_shared);
+		ASSERT_EQ(i ? 4 : 3, nr_listed);
+		for (unsigned int j = 0; j < 3; j++)
+			ASSERT_OK(outcome_of(batch, j));
+		ovlt_batch_unref(batch);
+	}
+	refuse_shared = false;
+	nr_calls = 2;
 
 	/* Nobody shares. */
 	batch = new_batch(ctx, 0);
