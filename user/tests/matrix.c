@@ -1615,6 +1615,7 @@ static void layerset_passed_on(void)
 		teardown();
 		return;
 	}
+	ASSERT_EQ(0, ovlt_ctx_get_info(ctx, &info, sizeof(info)));
 	ASSERT(info.nr_layersets > 0);
 	pid = fork();
 	ASSERT(pid >= 0);
