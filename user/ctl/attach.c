@@ -4,18 +4,22 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <libmount/libmount.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "ctl.h"
+#include "fstab.h"
 
 /**
  * struct attach - what is to be attached
  * @ctl: the program's options
  * @all: all or nothing
+ * @threads: most threads that build trees at once
+ * @fstab: file with the trees, or NULL
+ * @options: without it, what the tree is made of
  * @batch: the entries that make sense
  * @entries: all entries
  * @nr: number of them
@@ -23,6 +27,9 @@
 struct attach {
 	struct ctl *ctl;
 	bool all;
+	unsigned int threads;
+	const char *fstab;
+	char *options;
 	struct ovlt_batch *batch;
 	struct ctl_entry *entries;
 	size_t nr;
@@ -42,15 +49,20 @@ static void entry_fail(struct ctl_entry *entry, int err, const char *fmt, ...)
 	entry->index = -1;
 }
 
-/* The next of the entries, which are as many as were allocated. */
+/* Valid until the next call. */
 static struct ctl_entry *new_entry(struct attach *attach, const char *target)
 {
-	struct ctl_entry *entry = &attach->entries[attach->nr];
+	struct ctl_entry *entries =
+		reallocarray(attach->entries, attach->nr + 1, sizeof(*entries));
+	struct ctl_entry *entry;
 
+	if (!entries)
+		return NULL;
+	attach->entries = entries;
+	entry = &entries[attach->nr];
 	*entry = (struct ctl_entry){ .name = strdup(target), .index = -1 };
 	if (!entry->name)
 		return NULL;
-	entry->result.message = entry->message;
 	attach->nr++;
 	return entry;
 }
@@ -65,12 +77,8 @@ static int add_tree(struct attach *attach, const char *source,
 
 	if (!entry || !tree)
 		goto out;
-	if (source) {
-		err = ovlt_tree_add_option(tree, "source", source);
-		if (err)
-			goto out;
-	}
-	err = ovlt_tree_parse_options(tree, options);
+	err = common_fill_tree(tree, source, (char *const[]){ (char *)options },
+			       1);
 	if (err) {
 		entry_fail(entry, err, "%s", ovlt_tree_get_error(tree));
 		err = 0;
@@ -84,18 +92,16 @@ out:
 	return err;
 }
 
-static int add_fs(struct attach *attach, struct libmnt_fs *fs)
+static int add_fstab_entry(void *data, const struct fstab_entry *line)
 {
-	const char *type = mnt_fs_get_fstype(fs);
-	const char *source = mnt_fs_get_source(fs);
-	const char *options = mnt_fs_get_options(fs);
-	const char *target = mnt_fs_get_target(fs);
+	struct attach *attach = data;
+	const char *type = line->type;
+	struct ctl_entry *entry;
 
 	if (type && (!strcmp(type, "overlay") || !strcmp(type, "ovltree")))
-		return add_tree(attach, source, options ? options : "", target);
-
-	struct ctl_entry *entry = new_entry(attach, target);
-
+		return add_tree(attach, line->source, line->options,
+				line->target);
+	entry = new_entry(attach, line->target);
 	if (!entry)
 		return -ENOMEM;
 	entry_fail(entry, -EINVAL, "type %s is neither overlay nor ovltree",
@@ -103,53 +109,33 @@ static int add_fs(struct attach *attach, struct libmnt_fs *fs)
 	return 0;
 }
 
-static int parse_error(struct libmnt_table *table, const char *file, int line)
-{
-	(void)table;
-	fprintf(stderr, "ovltreectl: %s: line %d: not as fstab(5) has it\n",
-		file, line);
-	return -EINVAL;
-}
-
-static int parse_fstab(struct libmnt_table *table, const char *path)
+/* Returns an exit status. */
+static int add_fstab(struct attach *attach, const char *path)
 {
 	bool is_stdin = !strcmp(path, "-");
 	FILE *file = is_stdin ? stdin : fopen(path, "re");
+	int status = EXIT_SUCCESS;
+	struct fstab fstab;
 	int err;
 
 	if (!file) {
 		fprintf(stderr, "ovltreectl: %s: %s\n", path, strerror(errno));
-		return -errno;
+		return EXIT_USAGE;
 	}
-	mnt_table_set_parser_errcb(table, parse_error);
-	err = mnt_table_parse_stream(table, file,
-				     is_stdin ? "standard input" : path);
+	err = fstab_read(&fstab, file, is_stdin ? "standard input" : path);
 	if (!is_stdin)
 		fclose(file);
-	return err;
-}
-
-static bool is_noauto(struct libmnt_fs *fs)
-{
-	const char *options = mnt_fs_get_options(fs);
-
-	return options &&
-	       mnt_optstr_get_option(options, "noauto", NULL, NULL) == 0;
-}
-
-static int add_table(struct attach *attach, struct libmnt_table *table)
-{
-	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
-	struct libmnt_fs *fs;
-	int err = 0;
-
-	if (!iter)
-		return -ENOMEM;
-	while (!err && !mnt_table_next_fs(table, iter, &fs))
-		if (!is_noauto(fs))
-			err = add_fs(attach, fs);
-	mnt_free_iter(iter);
-	return err;
+	if (err) {
+		fprintf(stderr, "ovltreectl: %s\n",
+			fstab.message[0] ? fstab.message : strerror(-err));
+		status = EXIT_USAGE;
+	} else {
+		err = fstab_each(&fstab, add_fstab_entry, attach);
+		if (err)
+			status = ctl_fail(attach->ctl, err);
+	}
+	fstab_close(&fstab);
+	return status;
 }
 
 /* Run the batch; returns an exit status. */
@@ -174,48 +160,53 @@ static int run(struct attach *attach)
 			  attach->nr);
 }
 
-static int attach_entries(struct ctl *ctl, bool all, const char *fstab,
-			  const char *options, const char *target)
+/* Each idmap is a descriptor, and a batch has many. */
+static void raise_limit(void)
 {
-	struct attach attach = { .ctl = ctl, .all = all };
-	struct libmnt_table *table = mnt_new_table();
-	int status = EXIT_USAGE;
-	size_t nr = 1;
-	int err;
+	struct rlimit limit;
 
-	if (fstab && (!table || parse_fstab(table, fstab)))
-		goto out;
-	if (fstab)
-		nr = mnt_table_get_nents(table);
-	attach.batch = ovlt_batch_new(ctl->ctx, all ? OVLT_ALL : 0);
-	attach.entries = calloc(nr + 1, sizeof(*attach.entries));
-	if (!attach.batch || !attach.entries)
-		err = -ENOMEM;
-	else if (fstab)
-		err = add_table(&attach, table);
-	else
-		err = add_tree(&attach, NULL, options, target);
-	status = err ? ctl_fail(ctl, err) : run(&attach);
-out:
-	for (size_t i = 0; i < attach.nr; i++)
-		free(attach.entries[i].name);
-	free(attach.entries);
-	ovlt_batch_unref(attach.batch);
-	mnt_unref_table(table);
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int attach_entries(struct attach *attach, const char *target)
+{
+	int status = EXIT_SUCCESS;
+	int err = -ENOMEM;
+
+	raise_limit();
+	ovlt_ctx_set_threads(attach->ctl->ctx, attach->threads);
+	attach->batch =
+		ovlt_batch_new(attach->ctl->ctx, attach->all ? OVLT_ALL : 0);
+	if (attach->batch && attach->fstab) {
+		err = 0;
+		status = add_fstab(attach, attach->fstab);
+	} else if (attach->batch) {
+		err = add_tree(attach, NULL, attach->options, target);
+	}
+	if (err)
+		status = ctl_fail(attach->ctl, err);
+	if (!status)
+		status = run(attach);
+	for (size_t i = 0; i < attach->nr; i++)
+		free(attach->entries[i].name);
+	free(attach->entries);
+	ovlt_batch_unref(attach->batch);
 	return status;
 }
 
-/* Several -o are one. */
-static int append_options(char **options, const char *more)
+static int parse_threads(const char *text, unsigned int *threads)
 {
-	char *joined;
+	unsigned long nr;
+	char *end;
 
-	if (asprintf(&joined, "%s%s%s", *options ? *options : "",
-		     *options ? "," : "", more) < 0)
-		return -ENOMEM;
-	free(*options);
-	*options = joined;
-	return 0;
+	nr = strtoul(text, &end, 10);
+	if (!strchr("0123456789", text[0]) || *end || nr > 65536)
+		return ctl_usage("%s is not a number of threads", text);
+	*threads = nr;
+	return EXIT_SUCCESS;
 }
 
 int cmd_attach(struct ctl *ctl, int argc, char *argv[])
@@ -225,25 +216,27 @@ int cmd_attach(struct ctl *ctl, int argc, char *argv[])
 		{ "all-or-nothing", no_argument, NULL, OPT_ALL },
 		{ "fstab", required_argument, NULL, OPT_FSTAB },
 		{ "options", required_argument, NULL, 'o' },
+		{ "threads", required_argument, NULL, OPT_THREADS },
 		{ 0 },
 	};
-	const char *fstab = NULL;
-	char *options = NULL;
+	struct attach attach = { .ctl = ctl };
 	int status = EXIT_SUCCESS;
-	bool all = false;
 	int opt;
 
 	while (!status && (opt = getopt_long(argc, argv, "o:vh", long_options,
 					     NULL)) != -1) {
 		switch (opt) {
 		case OPT_ALL:
-			all = true;
+			attach.all = true;
 			break;
 		case OPT_FSTAB:
-			fstab = optarg;
+			attach.fstab = optarg;
+			break;
+		case OPT_THREADS:
+			status = parse_threads(optarg, &attach.threads);
 			break;
 		case 'o':
-			if (append_options(&options, optarg))
+			if (common_append_options(&attach.options, optarg))
 				status = ctl_fail(ctl, -ENOMEM);
 			break;
 		default:
@@ -252,17 +245,17 @@ int cmd_attach(struct ctl *ctl, int argc, char *argv[])
 	}
 	if (status)
 		goto out;
-	if (fstab && (options || optind != argc))
+	if (attach.fstab && (attach.options || optind != argc))
 		status = ctl_usage(
 			"--fstab says all, -o and TARGET don't go with it");
-	else if (!fstab && (!options || optind + 1 != argc))
+	else if (!attach.fstab && (!attach.options || optind + 1 != argc))
 		status = ctl_usage(
 			"attach needs -o OPTIONS and one TARGET, or --fstab FILE");
 	else
 		status = ctl_open(ctl);
 	if (!status)
-		status = attach_entries(ctl, all, fstab, options, argv[optind]);
+		status = attach_entries(&attach, argv[optind]);
 out:
-	free(options);
+	free(attach.options);
 	return status;
 }

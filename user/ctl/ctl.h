@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <stdbool.h>
 
+#include "common/common.h"
 #include "libovltree.h"
 
 /* As mount(8) has them. */
@@ -37,6 +38,7 @@ enum {
 	OPT_FSTAB,
 	OPT_FORCE,
 	OPT_ID,
+	OPT_THREADS,
 };
 
 /* clang-format off */
@@ -72,6 +74,7 @@ int ctl_report(struct ctl *ctl, const struct ovlt_batch *batch,
 struct cJSON;
 
 void ctl_print_json(struct cJSON *json);
+void ctl_add_result(struct cJSON *json, const struct ovlt_result *result);
 void ctl_add_u64(struct cJSON *json, const char *name, uint64_t value);
 
 struct libmnt_table;
@@ -85,6 +88,7 @@ int cmd_attach(struct ctl *ctl, int argc, char *argv[]);
 int cmd_detach(struct ctl *ctl, int argc, char *argv[]);
 int cmd_doctor(struct ctl *ctl, int argc, char *argv[]);
 int cmd_info(struct ctl *ctl, int argc, char *argv[]);
+int cmd_layerset(struct ctl *ctl, int argc, char *argv[]);
 int cmd_list(struct ctl *ctl, int argc, char *argv[]);
 
 #endif /* CTL_H */

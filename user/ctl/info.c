@@ -16,6 +16,7 @@ static const struct feature {
 } features[] = {
 	{ OVLTREE_FEATURE_BATCH, "batch" },
 	{ OVLTREE_FEATURE_SHARED_LOWER, "shared-lower" },
+	{ OVLTREE_FEATURE_LAYERSET, "layerset" },
 };
 
 /* Find out if a backend works; @why gets the reason if not. */
@@ -51,6 +52,7 @@ static cJSON *info_json(const struct ovlt_info *info)
 	cJSON_AddNumberToObject(json, "max_entries", info->max_entries);
 	cJSON_AddNumberToObject(json, "max_lower", info->max_lower);
 	cJSON_AddNumberToObject(json, "max_options", info->max_options);
+	cJSON_AddNumberToObject(json, "layersets", info->nr_layersets);
 	array = cJSON_AddArrayToObject(json, "features");
 	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)
 		if (info->features & features[i].bit)
@@ -92,6 +94,8 @@ static void print_info(const struct ovlt_info *info)
 	print_limit("entries in a batch", info->max_entries);
 	print_limit("lower layers in a tree", info->max_lower);
 	print_limit("bytes of options in a tree", info->max_options);
+	if (info->features & OVLTREE_FEATURE_LAYERSET)
+		printf("layer sets: %u\n", info->nr_layersets);
 	printf("features:");
 	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)
 		if (info->features & features[i].bit)

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "ctl.h"
 
@@ -17,10 +16,11 @@ static const struct command {
 	const char *help;
 } commands[] = {
 	{ "attach", cmd_attach,
-	  "[--all-or-nothing] -o OPTIONS TARGET | --fstab FILE" },
+	  "[--all-or-nothing] [--threads N] -o OPTIONS TARGET | --fstab FILE" },
 	{ "detach", cmd_detach, "[--lazy] [--force] [--id ID]... [TARGET]..." },
 	{ "doctor", cmd_doctor, "[TARGET]" },
 	{ "info", cmd_info, "" },
+	{ "layerset", cmd_layerset, "-o OPTIONS [-- COMMAND [ARGUMENT]...]" },
 	{ "list", cmd_list, "" },
 };
 
@@ -43,7 +43,7 @@ static void help(void)
 	     "  -V, --version       show the version\n"
 	     "\n"
 	     "Exit status: 0 all is well, 1 usage or a finding of doctor, 32 all failed,\n"
-	     "64 some failed.");
+	     "64 some failed; layerset has that of its COMMAND, 126 or 127 if there is none.");
 }
 
 int ctl_usage(const char *fmt, ...)
@@ -100,17 +100,6 @@ int ctl_open(struct ctl *ctl)
 	return EXIT_SUCCESS;
 }
 
-/* Each idmap is a descriptor, and a batch has many. */
-static void raise_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int main(int argc, char *argv[])
 {
 	static const struct option options[] = {
@@ -134,7 +123,6 @@ int main(int argc, char *argv[])
 		return ctl_usage("which command?");
 	argv += optind;
 	argc -= optind;
-	raise_limit();
 	/* The subcommand's getopt_long(3) begins anew. */
 	optind = 0;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

@@ -57,20 +57,26 @@ int ctl_fail(struct ctl *ctl, int err)
 	return EXIT_FAIL;
 }
 
+/* Whether all is well, or else why not. */
+void ctl_add_result(struct cJSON *json, const struct ovlt_result *result)
+{
+	cJSON_AddBoolToObject(json, "ok", !result->error);
+	if (!result->error)
+		return;
+	add_error(json, result->error);
+	cJSON_AddStringToObject(json, "field", ovlt_field_name(result->field));
+	cJSON_AddNumberToObject(json, "index", result->index);
+	cJSON_AddStringToObject(json, "message", result->message);
+}
+
 static cJSON *entry_json(const struct ctl_entry *entry)
 {
 	const struct ovlt_result *result = &entry->result;
 	cJSON *json = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(json, "target", entry->name);
-	cJSON_AddBoolToObject(json, "ok", !result->error);
-	if (result->error) {
-		add_error(json, result->error);
-		cJSON_AddStringToObject(json, "field",
-					ovlt_field_name(result->field));
-		cJSON_AddNumberToObject(json, "index", result->index);
-		cJSON_AddStringToObject(json, "message", result->message);
-	} else {
+	ctl_add_result(json, result);
+	if (!result->error) {
 		char device[32];
 
 		snprintf(device, sizeof(device), "%u:%u", major(result->dev),
@@ -103,13 +109,8 @@ static void report_json(struct ctl *ctl, const struct ovlt_batch *batch,
 static void report_error(const struct ctl_entry *entry)
 {
 	const struct ovlt_result *result = &entry->result;
-	const char *why = result->message;
+	const char *why = common_why(result);
 
-	/* The mountpoint has been named already. */
-	if (!why[0] && result->field != OVLTREE_FIELD_NONE &&
-	    result->field != OVLTREE_FIELD_TARGET &&
-	    result->field != OVLTREE_FIELD_MNT_ID)
-		why = ovlt_field_name(result->field);
 	fprintf(stderr, "ovltreectl: %s: %s%s%s\n", entry->name, why,
 		why[0] ? ": " : "", strerror(-result->error));
 }
@@ -126,6 +127,8 @@ int ctl_report(struct ctl *ctl, const struct ovlt_batch *batch,
 		if (entry->index >= 0)
 			entry->result =
 				*ovlt_batch_get_result(batch, entry->index);
+		else
+			entry->result.message = entry->message;
 		if (!entry->result.error)
 			continue;
 		failed++;

@@ -30,91 +30,76 @@ static int mount_open(struct ovlt_ctx *ctx, struct ovlt_info *info)
 
 /* Preparing */
 
-static int build_plain(struct ovlt_entry *entry)
-{
-	struct ovlt_fs fs;
-	int err;
+/*
+ * A way to give an overlay its lower layers. What is left at @layers has to
+ * live until there is a superblock.
+ */
+typedef int (*lower_fn)(struct ovlt_fs *fs, struct ovlt_layers **layers);
 
-	err = ovlt_fs_open(&fs, entry, false);
-	if (err)
-		return err;
-	err = ovlt_fs_set_options(&fs);
-	if (!err)
-		err = ovlt_fs_set_lower(&fs);
-	if (!err)
-		err = ovlt_fs_set_upper(&fs);
-	if (!err)
-		err = ovlt_fs_mount(&fs);
-	ovlt_fs_close(&fs);
-	return err;
+static int lower_plain(struct ovlt_fs *fs, struct ovlt_layers **layers)
+{
+	(void)layers;
+	return ovlt_fs_set_lower(fs);
 }
 
-static int build_detached(struct ovlt_entry *entry)
+static int lower_detached(struct ovlt_fs *fs, struct ovlt_layers **layers)
 {
-	struct ovlt_layers *layers = NULL;
-	struct ovlt_fs fs;
-	int err;
+	int err = ovlt_layers_new(fs, layers);
 
-	err = ovlt_fs_open(&fs, entry, false);
-	if (err)
-		return err;
-	err = ovlt_fs_set_options(&fs);
 	if (!err)
-		err = ovlt_layers_new(&fs, &layers);
+		err = ovlt_layers_clone(*layers);
 	if (!err)
-		err = ovlt_layers_clone(layers);
-	if (!err)
-		err = ovlt_fs_set_lower_fds(&fs, ovlt_layers_fds(layers));
-	if (!err)
-		err = ovlt_fs_set_upper(&fs);
-	if (!err)
-		err = ovlt_fs_mount(&fs);
-	ovlt_layers_free(layers);
-	ovlt_fs_close(&fs);
+		err = ovlt_fs_set_lower_fds(fs, ovlt_layers_fds(*layers));
 	return err;
-}
-
-static int enter_private_ns(struct ovlt_entry *entry)
-{
-	if (unshare(CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		return ovlt_entry_fail(entry, -errno, OVLTREE_FIELD_NONE, 0,
-				       "cannot make a private mount namespace");
-	return 0;
 }
 
 /*
  * Overlayfs keeps clones of its layers' mounts, idmap included, but no
  * reference to their namespace: that ends with the thread.
  */
-static int build_private(void *arg)
+static int lower_private(struct ovlt_fs *fs, struct ovlt_layers **layers)
 {
-	struct ovlt_entry *entry = arg;
+	int err = ovlt_layers_new(fs, layers);
+
+	if (!err)
+		err = ovlt_layers_cover(*layers);
+	if (!err)
+		err = ovlt_fs_set_lower(fs);
+	return err;
+}
+
+/* Returns the descriptor of a detached mount. */
+static int build_with(struct ovlt_entry *entry, lower_fn lower, bool private_ns)
+{
 	struct ovlt_layers *layers = NULL;
 	struct ovlt_fs fs;
 	int err;
 
-	err = enter_private_ns(entry);
-	if (err)
-		return err;
-	err = ovlt_fs_open(&fs, entry, true);
+	err = ovlt_fs_open(&fs, entry, private_ns);
 	if (err)
 		return err;
 	err = ovlt_fs_set_options(&fs);
-	/* Looked up before it is covered, so that it stays as it is. */
+	/* Looked up before layers are covered, so that it stays as it is. */
 	if (!err)
 		err = ovlt_fs_set_upper(&fs);
 	if (!err)
-		err = ovlt_layers_new(&fs, &layers);
-	if (!err)
-		err = ovlt_layers_cover(layers);
-	if (!err)
-		err = ovlt_fs_set_lower(&fs);
+		err = lower(&fs, &layers);
 	if (!err)
 		err = ovlt_fs_mount(&fs);
 	ovlt_layers_free(layers);
 	ovlt_fs_close(&fs);
 	return err;
+}
+
+static int build_private(void *arg)
+{
+	struct ovlt_entry *entry = arg;
+
+	if (unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return ovlt_entry_fail(entry, -errno, OVLTREE_FIELD_NONE, 0,
+				       "cannot make a private mount namespace");
+	return build_with(entry, lower_private, true);
 }
 
 /*
@@ -128,13 +113,12 @@ static bool is_refused(const struct ovlt_entry *entry, int err)
 		entry->result.field == OVLTREE_FIELD_TREE);
 }
 
-/* Returns the descriptor of a detached mount. */
 static int build(struct ovlt_ctx *ctx, struct ovlt_entry *entry)
 {
 	if (entry->tree->userns_fd < 0)
-		return build_plain(entry);
+		return build_with(entry, lower_plain, false);
 	if (ctx->backend != &ovlt_backend_mountns) {
-		int err = build_detached(entry);
+		int err = build_with(entry, lower_detached, false);
 
 		if (!is_refused(entry, err))
 			return err;
@@ -414,33 +398,12 @@ static int detach_entry(struct ovlt_entry *entry)
 
 /* Batches */
 
-static void close_mount(struct ovlt_entry *entry)
-{
-	ovlt_close(entry->out_fd);
-	entry->out_fd = -1;
-}
-
-static void cancel(struct ovlt_entry *entry)
-{
-	close_mount(entry);
-	ovlt_entry_blame(entry, -ECANCELED, OVLTREE_FIELD_NONE, 0);
-	entry_failed(entry, -ECANCELED);
-}
-
 static int mount_prepare(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 			 unsigned int nr, unsigned int flags,
 			 struct ovlt_times *times)
 {
 	(void)times;
-	for (unsigned int i = 0; i < nr; i++) {
-		if (!prepare_entry(ctx, entries[i]) || !(flags & OVLT_ALL))
-			continue;
-		for (unsigned int j = 0; j < nr; j++)
-			if (j != i)
-				cancel(entries[j]);
-		break;
-	}
-	return 0;
+	return ovlt_entries_each(ctx, entries, nr, flags, prepare_entry);
 }
 
 static int mount_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
@@ -454,7 +417,7 @@ static int mount_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 		int err = attach_entry(ctx, entries[i]);
 
 		if (!(flags & OVLT_ALL))
-			close_mount(entries[i]);
+			ovlt_entry_close(entries[i]);
 		else if (err)
 			failed = i;
 	}
@@ -463,10 +426,10 @@ static int mount_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 			undo(ctx, entries[i], entry_mount(entries[i]));
 		for (unsigned int i = 0; i < nr; i++)
 			if (i != failed)
-				cancel(entries[i]);
+				ovlt_entry_cancel(entries[i]);
 	}
 	for (unsigned int i = 0; i < nr; i++)
-		close_mount(entries[i]);
+		ovlt_entry_close(entries[i]);
 	return 0;
 }
 
@@ -488,6 +451,7 @@ const struct ovlt_backend ovlt_backend_mountapi = {
 	.prepare = mount_prepare,
 	.attach = mount_attach,
 	.detach = mount_detach,
+	.layerset = ovlt_layerset_expand,
 };
 
 const struct ovlt_backend ovlt_backend_mountns = {
@@ -496,4 +460,5 @@ const struct ovlt_backend ovlt_backend_mountns = {
 	.prepare = mount_prepare,
 	.attach = mount_attach,
 	.detach = mount_detach,
+	.layerset = ovlt_layerset_expand,
 };

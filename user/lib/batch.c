@@ -60,6 +60,7 @@ static void entry_free(struct ovlt_entry *entry)
 {
 	ovlt_tree_unref(entry->tree);
 	ovlt_file_clear(&entry->target);
+	ovlt_layerset_unref(entry->layerset);
 	ovlt_close(entry->out_fd);
 	free(entry);
 }
@@ -107,6 +108,60 @@ int ovlt_entry_blame(struct ovlt_entry *entry, int err, unsigned int field,
 	entry->result.field = field;
 	entry->result.index = index;
 	return err;
+}
+
+/* Drop the mount that was prepared. */
+void ovlt_entry_close(struct ovlt_entry *entry)
+{
+	ovlt_close(entry->out_fd);
+	entry->out_fd = -1;
+}
+
+static void drop_layerset(struct ovlt_entry *entry)
+{
+	ovlt_layerset_unref(entry->layerset);
+	entry->layerset = NULL;
+}
+
+/* Another entry of an all-or-nothing batch has failed. */
+void ovlt_entry_cancel(struct ovlt_entry *entry)
+{
+	ovlt_entry_close(entry);
+	drop_layerset(entry);
+	ovlt_entry_blame(entry, -ECANCELED, OVLTREE_FIELD_NONE, 0);
+	entry->result.mnt_id = 0;
+	entry->result.dev = 0;
+}
+
+/*
+ * With OVLT_ALL, one error is that of the batch: the error of the first entry
+ * that failed for itself.
+ */
+void ovlt_entries_settle(struct ovlt_entry **entries, unsigned int nr,
+			 unsigned int flags)
+{
+	unsigned int failed = 0;
+
+	if (!(flags & OVLT_ALL))
+		return;
+	while (failed < nr && (!entries[failed]->result.error ||
+			       entries[failed]->result.error == -ECANCELED))
+		failed++;
+	for (unsigned int i = 0; failed < nr && i < nr; i++)
+		if (i != failed)
+			ovlt_entry_cancel(entries[i]);
+}
+
+/* One after the other, until one of an all-or-nothing batch fails. */
+int ovlt_entries_each(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+		      unsigned int nr, unsigned int flags,
+		      int (*fn)(struct ovlt_ctx *ctx, struct ovlt_entry *entry))
+{
+	for (unsigned int i = 0; i < nr; i++)
+		if (fn(ctx, entries[i]) && flags & OVLT_ALL)
+			break;
+	ovlt_entries_settle(entries, nr, flags);
+	return 0;
 }
 
 unsigned long ovlt_entry_propagation(const struct ovlt_entry *entry)
@@ -257,6 +312,25 @@ OVLT_EXPORT int ovlt_batch_add_id(struct ovlt_batch *batch, uint64_t mnt_id,
 }
 
 /**
+ * ovlt_batch_add_layerset() - add a layer set to make
+ * @batch: the batch
+ * @tree: its lower layers become the layer set, all else has no effect; the
+ *	batch holds a reference
+ *
+ * Thread rules: the thread that uses @batch. Since: 0.1.
+ *
+ * Return: the entry's index, -ENOMEM.
+ */
+OVLT_EXPORT int ovlt_batch_add_layerset(struct ovlt_batch *batch,
+					struct ovlt_tree *tree)
+{
+	const struct ovlt_entry template = { .kind = OVLT_KIND_LAYERSET,
+					     .tree = tree };
+
+	return add_entry(batch, &template, -1, NULL, 0);
+}
+
+/**
  * ovlt_batch_set_mntns() - set the mount namespace of an entry's target
  * @batch: the batch
  * @index: the entry
@@ -320,11 +394,23 @@ static int check_propagation(struct ovlt_entry *entry, bool prepare)
 			       "%#lx is no propagation", propagation);
 }
 
-static int check_tree(struct ovlt_entry *entry)
+/* One that came as a descriptor, or that the module has made. */
+static bool is_opaque(const struct ovlt_layerset *layerset)
+{
+	return layerset && layerset->fd >= 0;
+}
+
+static int check_tree(const struct ovlt_ctx *ctx, struct ovlt_entry *entry)
 {
 	const struct ovlt_tree *tree = entry->tree;
 
-	if (!tree->nr_lower)
+	if (is_opaque(tree->layerset) &&
+	    !(ctx->info.features & OVLTREE_FEATURE_LAYERSET))
+		return ovlt_entry_fail(entry, -EOPNOTSUPP,
+				       OVLTREE_FIELD_LAYERSET_FD, 0,
+				       "backend %s knows no layer sets",
+				       ctx->info.backend);
+	if (!tree->nr_lower && !is_opaque(tree->layerset))
 		return ovlt_entry_fail(entry, -EINVAL, OVLTREE_FIELD_LOWER, 0,
 				       "no lower layer");
 	if (tree->has_upper && !tree->has_work)
@@ -333,18 +419,33 @@ static int check_tree(struct ovlt_entry *entry)
 	return 0;
 }
 
+static int check_layerset(struct ovlt_entry *entry)
+{
+	if (entry->tree->layerset)
+		return ovlt_entry_fail(entry, -EINVAL,
+				       OVLTREE_FIELD_LAYERSET_FD, 0,
+				       "it is a layer set already");
+	if (!entry->tree->nr_lower)
+		return ovlt_entry_fail(entry, -EINVAL, OVLTREE_FIELD_LOWER, 0,
+				       "no lower layer");
+	return 0;
+}
+
 /*
  * What no backend is to see, because the ioctl has no form for it or because
  * the system calls would do more than the ioctl allows.
  */
-static int check_entry(struct ovlt_entry *entry, bool prepare)
+static int check_entry(const struct ovlt_ctx *ctx, struct ovlt_entry *entry,
+		       bool prepare)
 {
 	bool attach = entry->kind == OVLT_KIND_TREE ||
 		      entry->kind == OVLT_KIND_MOUNT;
 	int err = 0;
 
 	if (entry->kind == OVLT_KIND_TREE)
-		err = check_tree(entry);
+		err = check_tree(ctx, entry);
+	if (entry->kind == OVLT_KIND_LAYERSET)
+		err = check_layerset(entry);
 	if (!err && attach)
 		err = check_propagation(entry, prepare);
 	if (!err && attach && !prepare && !entry->target.path &&
@@ -356,8 +457,8 @@ static int check_entry(struct ovlt_entry *entry, bool prepare)
 
 static void reset_entry(struct ovlt_entry *entry)
 {
-	ovlt_close(entry->out_fd);
-	entry->out_fd = -1;
+	ovlt_entry_close(entry);
+	drop_layerset(entry);
 	entry->message[0] = '\0';
 	entry->result = (struct ovlt_result){ .message = entry->message };
 }
@@ -395,12 +496,8 @@ static void explain(struct ovlt_entry *entry)
 		 ovlt_field_name(result->field), name, why[0] ? ": " : "", why);
 }
 
-typedef int (*run_fn)(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
-		      unsigned int nr, unsigned int flags,
-		      struct ovlt_times *times);
-
 /* Run the entries that pass the checks; returns the number that failed. */
-static int run(struct ovlt_batch *batch, run_fn fn, bool prepare)
+static int run(struct ovlt_batch *batch, ovlt_run_fn fn, bool prepare)
 {
 	struct ovlt_entry **todo;
 	unsigned int nr = 0;
@@ -413,7 +510,7 @@ static int run(struct ovlt_batch *batch, run_fn fn, bool prepare)
 	batch->times = (struct ovlt_times){ 0 };
 	for (unsigned int i = 0; i < batch->nr; i++) {
 		reset_entry(batch->entries[i]);
-		if (!check_entry(batch->entries[i], prepare))
+		if (!check_entry(batch->ctx, batch->entries[i], prepare))
 			todo[nr++] = batch->entries[i];
 	}
 	if (nr < batch->nr && batch->flags & OVLT_ALL)
@@ -511,6 +608,26 @@ OVLT_EXPORT int ovlt_batch_detach(struct ovlt_batch *batch)
 }
 
 /**
+ * ovlt_batch_make_layersets() - make layer sets
+ * @batch: entries of ovlt_batch_add_layerset()
+ *
+ * They are ovlt_batch_take_layerset()'s to give.
+ *
+ * Thread rules: the thread that uses @batch. Since: 0.1.
+ *
+ * Return: as ovlt_batch_prepare().
+ */
+OVLT_EXPORT int ovlt_batch_make_layersets(struct ovlt_batch *batch)
+{
+	const struct ovlt_backend *backend;
+	int err = check_kinds(batch, 1U << OVLT_KIND_LAYERSET);
+
+	if (!err)
+		err = ovlt_ctx_backend(batch->ctx, &backend);
+	return err ? err : run(batch, backend->layerset, false);
+}
+
+/**
  * ovlt_batch_get_nr() - tell the number of entries
  * @batch: the batch
  *
@@ -566,6 +683,33 @@ OVLT_EXPORT int ovlt_batch_take_fd(struct ovlt_batch *batch, unsigned int index)
 }
 
 /**
+ * ovlt_batch_take_layerset() - take the layer set that was made for an entry
+ * @batch: a batch that ovlt_batch_make_layersets() has run
+ * @index: the entry
+ *
+ * Thread rules: the thread that uses @batch. Since: 0.1.
+ *
+ * Return: the layer set, whose reference is the caller's; or NULL with errno
+ * EINVAL when there is no such entry, or ENOENT when its layer set has been
+ * taken, or when there is none.
+ */
+OVLT_EXPORT struct ovlt_layerset *
+ovlt_batch_take_layerset(struct ovlt_batch *batch, unsigned int index)
+{
+	struct ovlt_layerset *layerset;
+
+	if (index >= batch->nr) {
+		errno = EINVAL;
+		return NULL;
+	}
+	layerset = batch->entries[index]->layerset;
+	batch->entries[index]->layerset = NULL;
+	if (!layerset)
+		errno = ENOENT;
+	return layerset;
+}
+
+/**
  * ovlt_batch_get_times() - tell what the locks cost when a batch was run
  * @batch: the batch
  * @wait_ns: gets the nanoseconds spent waiting for them; may be NULL
@@ -609,6 +753,7 @@ OVLT_EXPORT const char *ovlt_field_name(unsigned int field)
 		[OVLTREE_FIELD_MNTNS_FD] = "mount namespace",
 		[OVLTREE_FIELD_PROPAGATION] = "propagation",
 		[OVLTREE_FIELD_MNT_ID] = "mount id",
+		[OVLTREE_FIELD_LAYERSET_FD] = "layer set",
 	};
 
 	return field < ARRAY_SIZE(names) ? names[field] : "unknown";

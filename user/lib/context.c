@@ -198,6 +198,22 @@ OVLT_EXPORT int ovlt_ctx_set_backend(struct ovlt_ctx *ctx, const char *name)
 }
 
 /**
+ * ovlt_ctx_set_threads() - say how many threads may build trees at once
+ * @ctx: the context
+ * @nr: most of them, the calling one included: 0 is one for each CPU that the
+ *	caller may run on, 1 is none but the caller
+ *
+ * They exist during ovlt_batch_attach() and ovlt_batch_prepare() of more than a
+ * few trees, if the backend gains by it: that is "ioctl".
+ *
+ * Thread rules: before other threads use @ctx. Since: 0.1.
+ */
+OVLT_EXPORT void ovlt_ctx_set_threads(struct ovlt_ctx *ctx, unsigned int nr)
+{
+	ctx->threads = nr;
+}
+
+/**
  * ovlt_ctx_get_info() - tell which backend is in use and what it can do
  * @ctx: the context
  * @info: gets the answer
@@ -212,13 +228,21 @@ OVLT_EXPORT int ovlt_ctx_get_info(struct ovlt_ctx *ctx, struct ovlt_info *info,
 				  size_t size)
 {
 	const struct ovlt_backend *backend;
+	struct ovlt_info answer;
 	int err = ovlt_ctx_backend(ctx, &backend);
 
 	if (err)
 		return err;
+	answer = ctx->info;
+	if (backend->query) {
+		pthread_mutex_lock(&ctx->lock);
+		err = backend->query(ctx, &answer);
+		pthread_mutex_unlock(&ctx->lock);
+		if (err)
+			return err;
+	}
 	memset(info, 0, size);
-	memcpy(info, &ctx->info,
-	       size < sizeof(ctx->info) ? size : sizeof(ctx->info));
+	memcpy(info, &answer, size < sizeof(answer) ? size : sizeof(answer));
 	return 0;
 }
 

@@ -40,6 +40,7 @@ struct ovlt_ctx;
  * @max_lower: most lower layers in a tree
  * @max_options: most bytes of options in a tree, 0 is no limit
  * @features: OVLTREE_FEATURE_*
+ * @nr_layersets: layer sets that exist now, whoever made them
  */
 struct ovlt_info {
 	const char *backend;
@@ -48,6 +49,7 @@ struct ovlt_info {
 	unsigned int max_lower;
 	unsigned int max_options;
 	uint64_t features;
+	unsigned int nr_layersets;
 };
 
 /**
@@ -63,6 +65,7 @@ struct ovlt_ctx *ovlt_ctx_ref(struct ovlt_ctx *ctx);
 void ovlt_ctx_unref(struct ovlt_ctx *ctx);
 void ovlt_ctx_set_log(struct ovlt_ctx *ctx, ovlt_log_fn log, void *data);
 int ovlt_ctx_set_backend(struct ovlt_ctx *ctx, const char *name);
+void ovlt_ctx_set_threads(struct ovlt_ctx *ctx, unsigned int nr);
 int ovlt_ctx_get_info(struct ovlt_ctx *ctx, struct ovlt_info *info,
 		      size_t size);
 int ovlt_ctx_get_error(struct ovlt_ctx *ctx, char *text, size_t size);
@@ -88,6 +91,15 @@ struct ovlt_id_range {
 int ovlt_userns_open(const struct ovlt_id_range *ranges, size_t nr);
 int ovlt_userns_parse(const char *text);
 
+/* Layer set */
+
+struct ovlt_layerset;
+
+struct ovlt_layerset *ovlt_layerset_from_fd(int fd);
+struct ovlt_layerset *ovlt_layerset_ref(struct ovlt_layerset *layerset);
+void ovlt_layerset_unref(struct ovlt_layerset *layerset);
+int ovlt_layerset_get_fd(const struct ovlt_layerset *layerset);
+
 /* Tree */
 
 struct ovlt_tree;
@@ -97,6 +109,8 @@ struct ovlt_tree *ovlt_tree_ref(struct ovlt_tree *tree);
 void ovlt_tree_unref(struct ovlt_tree *tree);
 int ovlt_tree_add_lower(struct ovlt_tree *tree, int fd, const char *path,
 			unsigned int flags);
+int ovlt_tree_set_layerset(struct ovlt_tree *tree,
+			   struct ovlt_layerset *layerset);
 int ovlt_tree_set_upper(struct ovlt_tree *tree, int fd, const char *path,
 			unsigned int flags);
 int ovlt_tree_set_work(struct ovlt_tree *tree, int fd, const char *path,
@@ -145,16 +159,20 @@ int ovlt_batch_add_target(struct ovlt_batch *batch, int fd, const char *target,
 			  unsigned int flags);
 int ovlt_batch_add_id(struct ovlt_batch *batch, uint64_t mnt_id,
 		      unsigned int flags);
+int ovlt_batch_add_layerset(struct ovlt_batch *batch, struct ovlt_tree *tree);
 int ovlt_batch_set_mntns(struct ovlt_batch *batch, unsigned int index, int fd);
 int ovlt_batch_set_propagation(struct ovlt_batch *batch, unsigned int index,
 			       unsigned long propagation);
 int ovlt_batch_prepare(struct ovlt_batch *batch);
 int ovlt_batch_attach(struct ovlt_batch *batch);
 int ovlt_batch_detach(struct ovlt_batch *batch);
+int ovlt_batch_make_layersets(struct ovlt_batch *batch);
 unsigned int ovlt_batch_get_nr(const struct ovlt_batch *batch);
 const struct ovlt_result *ovlt_batch_get_result(const struct ovlt_batch *batch,
 						unsigned int index);
 int ovlt_batch_take_fd(struct ovlt_batch *batch, unsigned int index);
+struct ovlt_layerset *ovlt_batch_take_layerset(struct ovlt_batch *batch,
+					       unsigned int index);
 void ovlt_batch_get_times(const struct ovlt_batch *batch, uint64_t *wait_ns,
 			  uint64_t *hold_ns);
 

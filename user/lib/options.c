@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mount.h>
 
@@ -157,6 +158,26 @@ static int set_work(struct ovlt_tree *tree, char *value)
 	return ovlt_tree_set_work(tree, AT_FDCWD, value, 0);
 }
 
+static int set_layerset_fd(struct ovlt_tree *tree, char *value)
+{
+	struct ovlt_layerset *layerset;
+	char *end;
+	long fd;
+	int err;
+
+	fd = strtol(value, &end, 10);
+	if (!strchr("0123456789", value[0]) || *end || fd > INT_MAX)
+		return ovlt_tree_fail(tree, -EINVAL,
+				      "layerset_fd=%s is not a descriptor",
+				      value);
+	layerset = ovlt_layerset_from_fd(fd);
+	if (!layerset)
+		return ovlt_tree_fail(tree, -errno, "layerset_fd=%s", value);
+	err = ovlt_tree_set_layerset(tree, layerset);
+	ovlt_layerset_unref(layerset);
+	return err;
+}
+
 static int set_idmap(struct ovlt_tree *tree, char *value)
 {
 	int fd = ovlt_userns_parse(value);
@@ -174,9 +195,13 @@ static const struct value {
 	const char *name;
 	int (*set)(struct ovlt_tree *tree, char *value);
 } values[] = {
-	{ "lowerdir", add_lowerdir }, { "lowerdir+", add_lower },
-	{ "datadir+", add_data },     { "upperdir", set_upper },
-	{ "workdir", set_work },      { "X-mount.idmap", set_idmap },
+	{ "lowerdir", add_lowerdir },
+	{ "lowerdir+", add_lower },
+	{ "datadir+", add_data },
+	{ "upperdir", set_upper },
+	{ "workdir", set_work },
+	{ "X-mount.idmap", set_idmap },
+	{ "layerset_fd", set_layerset_fd },
 };
 
 static bool is_remark(const char *name)
@@ -234,6 +259,7 @@ static int parse_option(struct ovlt_tree *tree, char *option)
  *    upperdir=, workdir=. In all of these a backslash makes a colon, a comma
  *    or a backslash part of a name. Only lowerdir takes more than one name, so
  *    in the others a colon needs none.
+ *  - layerset_fd=, a layer set that was inherited, in place of lower layers
  *  - ro, nosuid, nodev, noexec, nosymfollow, the modes of atime, and their
  *    opposites
  *  - shared, private, slave, unbindable, also with an "r" before, which is the

@@ -27,29 +27,32 @@
 struct ovlt_entry;
 struct ovlt_times;
 
+/*
+ * Work on the entries of a batch. Each gets a result of its own; an error that
+ * is returned means that none has been touched.
+ */
+typedef int (*ovlt_run_fn)(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			   unsigned int nr, unsigned int flags,
+			   struct ovlt_times *times);
+
 /**
  * struct ovlt_backend - a way to get the work done
  * @name: name for ovlt_ctx_set_backend()
  * @open: find out if it works here and tell what it can do
+ * @query: tell again what changes with time, or NULL
  * @prepare: build the trees of entries, leave the mounts in &ovlt_entry.out_fd
  * @attach: build where there is a tree, and attach
  * @detach: detach
- *
- * Entries get results of their own; an error that is returned means that none
- * has been touched.
+ * @layerset: make layer sets, leave them in &ovlt_entry.layerset
  */
 struct ovlt_backend {
 	const char *name;
 	int (*open)(struct ovlt_ctx *ctx, struct ovlt_info *info);
-	int (*prepare)(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
-		       unsigned int nr, unsigned int flags,
-		       struct ovlt_times *times);
-	int (*attach)(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
-		      unsigned int nr, unsigned int flags,
-		      struct ovlt_times *times);
-	int (*detach)(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
-		      unsigned int nr, unsigned int flags,
-		      struct ovlt_times *times);
+	int (*query)(struct ovlt_ctx *ctx, struct ovlt_info *info);
+	ovlt_run_fn prepare;
+	ovlt_run_fn attach;
+	ovlt_run_fn detach;
+	ovlt_run_fn layerset;
 };
 
 extern const struct ovlt_backend ovlt_backend_ioctl;
@@ -61,6 +64,7 @@ extern const struct ovlt_backend ovlt_backend_mountns;
  * @refs: reference count
  * @log: where messages go
  * @log_data: its first argument
+ * @threads: most threads that build trees at once, 0 is one for each CPU
  * @lock: protects what follows
  * @wanted: the backend that was asked for, NULL is the first that works
  * @backend: the backend in use, NULL until one is needed
@@ -72,6 +76,7 @@ struct ovlt_ctx {
 	unsigned int refs;
 	ovlt_log_fn log;
 	void *log_data;
+	unsigned int threads;
 	pthread_mutex_t lock;
 	const struct ovlt_backend *wanted;
 	const struct ovlt_backend *backend;
@@ -104,10 +109,28 @@ void ovlt_file_clear(struct ovlt_file *file);
 int ovlt_file_open(const struct ovlt_file *file);
 
 /**
+ * struct ovlt_layerset - lower layers that many trees have in common
+ * @refs: reference count
+ * @fd: the module's layer set, or -1
+ * @lower: without it, a descriptor for each layer, the uppermost first
+ * @nr_lower: number of them
+ */
+struct ovlt_layerset {
+	unsigned int refs;
+	int fd;
+	struct ovlt_file *lower;
+	unsigned int nr_lower;
+};
+
+struct ovlt_layerset *ovlt_layerset_adopt(int fd);
+
+/**
  * struct ovlt_tree - what an overlay is made of
  * @refs: reference count
  * @lower: lower layers, the uppermost first
  * @nr_lower: number of them
+ * @layerset: what @lower has its descriptors from, or what is in place of it;
+ *	or NULL
  * @upper: upper folder, with @has_upper
  * @work: work folder, with @has_work
  * @options: "key" or "key=value"
@@ -121,6 +144,7 @@ struct ovlt_tree {
 	unsigned int refs;
 	struct ovlt_file *lower;
 	unsigned int nr_lower;
+	struct ovlt_layerset *layerset;
 	struct ovlt_file upper;
 	struct ovlt_file work;
 	bool has_upper;
@@ -141,19 +165,22 @@ enum ovlt_kind {
 	OVLT_KIND_MOUNT,
 	OVLT_KIND_TARGET,
 	OVLT_KIND_ID,
+	OVLT_KIND_LAYERSET,
 };
 
 /**
  * struct ovlt_entry - an entry of a batch
  * @kind: which members count
  * @flags: OVLT_LAZY, OVLT_FORCE
- * @tree: OVLT_KIND_TREE: what to attach
+ * @tree: OVLT_KIND_TREE: what to attach; OVLT_KIND_LAYERSET: whose lower layers
  * @mnt_fd: OVLT_KIND_MOUNT: what to attach
  * @mnt_id: OVLT_KIND_ID: what to detach
  * @target: where
  * @mntns_fd: the mount namespace that @target is in, or -1
  * @propagation: 0 or MS_*, instead of the tree's
  * @out_fd: the mount that was prepared, until it is taken; or -1
+ * @layerset: OVLT_KIND_LAYERSET: what was made, until it is taken;
+ *	OVLT_KIND_TREE: what the tree shares with others while it is built
  * @result: what became of it
  * @message: memory of the result's message
  */
@@ -167,6 +194,7 @@ struct ovlt_entry {
 	int mntns_fd;
 	unsigned long propagation;
 	int out_fd;
+	struct ovlt_layerset *layerset;
 	struct ovlt_result result;
 	char message[OVLTREE_MESSAGE_MAX];
 };
@@ -175,7 +203,15 @@ int ovlt_entry_fail(struct ovlt_entry *entry, int err, unsigned int field,
 		    unsigned int index, const char *fmt, ...) OVLT_PRINTF(5);
 int ovlt_entry_blame(struct ovlt_entry *entry, int err, unsigned int field,
 		     unsigned int index);
+void ovlt_entry_cancel(struct ovlt_entry *entry);
+void ovlt_entry_close(struct ovlt_entry *entry);
 unsigned long ovlt_entry_propagation(const struct ovlt_entry *entry);
+void ovlt_entries_settle(struct ovlt_entry **entries, unsigned int nr,
+			 unsigned int flags);
+int ovlt_entries_each(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+		      unsigned int nr, unsigned int flags,
+		      int (*fn)(struct ovlt_ctx *ctx,
+				struct ovlt_entry *entry));
 
 struct ovlt_batch {
 	unsigned int refs;
@@ -188,6 +224,20 @@ struct ovlt_batch {
 		uint64_t hold_ns;
 	} times;
 };
+
+int ovlt_layerset_expand(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			 unsigned int nr, unsigned int flags,
+			 struct ovlt_times *times);
+
+int ovlt_share_layers(struct ovlt_ctx *ctx, ovlt_run_fn make,
+		      struct ovlt_entry **entries, unsigned int nr,
+		      struct ovlt_times *times);
+void ovlt_unshare_layers(struct ovlt_entry **entries, unsigned int nr);
+
+unsigned int ovlt_parallel_nr(const struct ovlt_ctx *ctx, unsigned int nr);
+int ovlt_parallel(struct ovlt_ctx *ctx, ovlt_run_fn fn,
+		  struct ovlt_entry **entries, unsigned int nr,
+		  unsigned int flags, struct ovlt_times *times);
 
 /**
  * struct ovlt_fs - an overlay that is being configured
@@ -240,6 +290,23 @@ int ovlt_mount_id_get(int fd, const char *path, int flags,
 int ovlt_mount_id_path(uint64_t unique, char **path);
 
 char *ovlt_fd_path(int fd);
+
+/**
+ * struct ovlt_thread - a call in a thread
+ * @fn: what to call
+ * @arg: its argument
+ * @id: the thread
+ * @err: what @fn returned
+ */
+struct ovlt_thread {
+	int (*fn)(void *arg);
+	void *arg;
+	pthread_t id;
+	int err;
+};
+
+int ovlt_thread_start(struct ovlt_thread *thread);
+int ovlt_thread_join(struct ovlt_thread *thread);
 int ovlt_thread_call(int (*fn)(void *arg), void *arg);
 
 static inline void ovlt_close(int fd)

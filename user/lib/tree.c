@@ -62,6 +62,7 @@ OVLT_EXPORT void ovlt_tree_unref(struct ovlt_tree *tree)
 	for (unsigned int i = 0; i < tree->nr_lower; i++)
 		ovlt_file_clear(&tree->lower[i]);
 	free(tree->lower);
+	ovlt_layerset_unref(tree->layerset);
 	ovlt_file_clear(&tree->upper);
 	ovlt_file_clear(&tree->work);
 	for (unsigned int i = 0; i < tree->nr_options; i++)
@@ -104,6 +105,26 @@ static int check_flags(struct ovlt_tree *tree, unsigned int flags,
 	return ovlt_tree_fail(tree, 0, "%s", "");
 }
 
+static int add_lower(struct ovlt_tree *tree, int fd, const char *path,
+		     unsigned int flags)
+{
+	struct ovlt_file file = { .fd = -1 };
+	struct ovlt_file *lower;
+	int err;
+
+	err = ovlt_file_set(&file, fd, path, flags);
+	if (err)
+		return err;
+	lower = reallocarray(tree->lower, tree->nr_lower + 1, sizeof(*lower));
+	if (!lower) {
+		ovlt_file_clear(&file);
+		return -ENOMEM;
+	}
+	lower[tree->nr_lower++] = file;
+	tree->lower = lower;
+	return 0;
+}
+
 /**
  * ovlt_tree_add_lower() - add a lower layer below those that are there
  * @tree: the tree
@@ -115,29 +136,46 @@ static int check_flags(struct ovlt_tree *tree, unsigned int flags,
  *
  * Thread rules: the thread that fills @tree. Since: 0.1.
  *
- * Return: 0, -EINVAL for unknown flags, -EBADF when there is neither a path nor
- * a descriptor, -ENOMEM.
+ * Return: 0, -EINVAL for unknown flags or when the tree has a layer set, -EBADF
+ * when there is neither a path nor a descriptor, -ENOMEM.
  */
 OVLT_EXPORT int ovlt_tree_add_lower(struct ovlt_tree *tree, int fd,
 				    const char *path, unsigned int flags)
 {
-	struct ovlt_file file = { .fd = -1 };
-	struct ovlt_file *lower;
-	int err;
+	int err = check_flags(tree, flags, OVLT_DATA | OVLT_NOFOLLOW);
 
-	err = check_flags(tree, flags, OVLT_DATA | OVLT_NOFOLLOW);
-	if (err)
+	if (!err && tree->layerset)
+		err = ovlt_tree_fail(tree, -EINVAL,
+				     "lower layers beside a layer set");
+	return err ? err : add_lower(tree, fd, path, flags);
+}
+
+/**
+ * ovlt_tree_set_layerset() - set the lower layers by a layer set
+ * @tree: the tree, which has no lower layers yet
+ * @layerset: the layer set; the tree holds a reference
+ *
+ * Thread rules: the thread that fills @tree. Since: 0.1.
+ *
+ * Return: 0, -EINVAL when the tree has lower layers, -ENOMEM.
+ */
+OVLT_EXPORT int ovlt_tree_set_layerset(struct ovlt_tree *tree,
+				       struct ovlt_layerset *layerset)
+{
+	int err = 0;
+
+	if (tree->nr_lower || tree->layerset)
+		return ovlt_tree_fail(tree, -EINVAL,
+				      "a layer set beside lower layers");
+	ovlt_tree_fail(tree, 0, "%s", "");
+	for (unsigned int i = 0; !err && i < layerset->nr_lower; i++)
+		err = add_lower(tree, layerset->lower[i].fd, NULL,
+				layerset->lower[i].flags);
+	if (err) {
+		tree->nr_lower = 0;
 		return err;
-	err = ovlt_file_set(&file, fd, path, flags);
-	if (err)
-		return err;
-	lower = reallocarray(tree->lower, tree->nr_lower + 1, sizeof(*lower));
-	if (!lower) {
-		ovlt_file_clear(&file);
-		return -ENOMEM;
 	}
-	lower[tree->nr_lower++] = file;
-	tree->lower = lower;
+	tree->layerset = ovlt_layerset_ref(layerset);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/common.h"
 #include "mount.h"
 
 /**
@@ -134,12 +135,8 @@ static int fill_tree(const struct request *request, struct ovlt_tree *tree,
 		     int userns_fd)
 {
 	const struct words *all = &request->options.all;
-	int err = 0;
+	int err = common_fill_tree(tree, request->source, all->word, all->nr);
 
-	if (request->source)
-		err = ovlt_tree_add_option(tree, "source", request->source);
-	for (size_t i = 0; !err && i < all->nr; i++)
-		err = ovlt_tree_parse_options(tree, all->word[i]);
 	if (!err && userns_fd >= 0)
 		err = ovlt_tree_set_userns(tree, userns_fd);
 	return err;
@@ -197,13 +194,8 @@ static int attach_tree(struct request *request, struct ovlt_ctx *ctx,
 		status = -EAGAIN;
 		goto out;
 	}
-	snprintf(why, sizeof(why), "%s", result->message);
-	if (!why[0] && result->field != OVLTREE_FIELD_NONE &&
-	    result->field != OVLTREE_FIELD_TARGET)
-		snprintf(why, sizeof(why), "%s",
-			 ovlt_field_name(result->field));
 	status = fail_target(request, to_status(result->error), result->error,
-			     why);
+			     common_why(result));
 out:
 	ovlt_batch_unref(batch);
 	return status;
@@ -252,19 +244,6 @@ static int run(struct request *request, struct ovlt_ctx *ctx)
 	return status;
 }
 
-/* Several -o are one. */
-static int append_options(char **options, const char *more)
-{
-	char *joined;
-
-	if (asprintf(&joined, "%s%s%s", *options ? *options : "",
-		     *options ? "," : "", more) < 0)
-		return -ENOMEM;
-	free(*options);
-	*options = joined;
-	return 0;
-}
-
 /* The subtype is a backend. */
 static int set_type(struct request *request, const char *type)
 {
@@ -297,7 +276,7 @@ static int parse_option(struct request *request, int opt)
 	case 't':
 		return set_type(request, optarg);
 	case 'o':
-		if (append_options(&request->text, optarg))
+		if (common_append_options(&request->text, optarg))
 			return fail(EXIT_SYSTEM, "%s", strerror(ENOMEM));
 		return EXIT_SUCCESS;
 	case 'h':

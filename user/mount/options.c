@@ -43,8 +43,8 @@ static void words_clear(struct words *words)
 }
 
 /*
- * Cuts the first part off at a separator that is neither escaped nor quoted, as
- * the library does.
+ * Cuts the first part off at a separator that is not escaped, and if it is a
+ * comma not quoted either, as the library does.
  */
 static char *next_part(char **rest, char separator)
 {
@@ -53,7 +53,7 @@ static char *next_part(char **rest, char separator)
 	char *p;
 
 	for (p = part; *p && (quoted || *p != separator); p++) {
-		if (*p == '"')
+		if (*p == '"' && separator == ',')
 			quoted = !quoted;
 		else if (*p == '\\' && p[1])
 			p++;

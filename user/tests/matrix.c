@@ -1388,6 +1388,257 @@ static void threads_share_context(void)
 	teardown();
 }
 
+/* More trees than one thread prepares, where the backend has several do it. */
+static struct ovlt_batch *many_trees(unsigned int nr, unsigned int flags)
+{
+	struct ovlt_batch *batch = ovlt_batch_new(ctx, flags);
+	char path[32];
+
+	ASSERT(batch);
+	ovlt_ctx_set_threads(ctx, 4);
+	for (unsigned int i = 0; i < nr; i++) {
+		struct ovlt_tree *tree =
+			make_tree(i % 2 ? LOWERS : LOWERS "," IDMAP);
+
+		snprintf(path, sizeof(path), "t%u", i);
+		ASSERT(!mkdir(path, 0755));
+		ASSERT_EQ(i,
+			  ovlt_batch_add_tree(batch, tree, AT_FDCWD, path, 0));
+		ovlt_tree_unref(tree);
+	}
+	return batch;
+}
+
+static void trees_in_parallel(void)
+{
+	struct ovlt_batch *batch;
+	char path[32];
+
+	setup();
+	batch = many_trees(40, 0);
+	ASSERT(!rmdir("t7"));
+	ASSERT_EQ(1, ovlt_batch_attach(batch));
+	for (unsigned int i = 0; i < 40; i++) {
+		struct outcome outcome = outcome_of(batch, i);
+		struct stat st;
+
+		if (i == 7) {
+			ASSERT_FAIL(ENOENT, OVLTREE_FIELD_TARGET, 0, outcome);
+			continue;
+		}
+		ASSERT_OK(outcome);
+		snprintf(path, sizeof(path), "t%u/b", i);
+		ASSERT_STR("l2", get(path));
+		ASSERT(!stat(path, &st));
+		ASSERT_EQ(i % 2 ? 0 : 100000, st.st_uid);
+		ASSERT_EQ(st.st_dev, outcome.dev);
+		snprintf(path, sizeof(path), "t%u", i);
+		ASSERT_OK(detach(ctx, path, 0));
+	}
+	ovlt_batch_unref(batch);
+	teardown();
+}
+
+static void all_or_nothing_in_parallel(void)
+{
+	struct ovlt_batch *batch;
+	struct ovlt_tree *bad;
+	unsigned int mounts;
+
+	setup();
+	mounts = count_mounts();
+	batch = many_trees(20, OVLT_ALL);
+	bad = make_tree("lowerdir=l1:l2:none");
+	ASSERT_EQ(20, ovlt_batch_add_tree(batch, bad, AT_FDCWD, "m", 0));
+	ASSERT_EQ(21, ovlt_batch_attach(batch));
+	ASSERT_FAIL(ENOENT, OVLTREE_FIELD_LOWER, 2, outcome_of(batch, 20));
+	for (unsigned int i = 0; i < 20; i++)
+		ASSERT_EQ(-ECANCELED, outcome_of(batch, i).error);
+	ASSERT_EQ(mounts, count_mounts());
+	/* Also when it is the mountpoint of one that is missing. */
+	ASSERT(!mkdir("none", 0755) && !rmdir("t3"));
+	ASSERT_EQ(21, ovlt_batch_attach(batch));
+	ASSERT_FAIL(ENOENT, OVLTREE_FIELD_TARGET, 0, outcome_of(batch, 3));
+	ASSERT_EQ(mounts, count_mounts());
+	ovlt_tree_unref(bad);
+	ovlt_batch_unref(batch);
+	teardown();
+}
+
+/* Layer sets */
+
+static struct ovlt_layerset *make_layerset(const char *options)
+{
+	struct ovlt_batch *batch = ovlt_batch_new(ctx, 0);
+	struct ovlt_tree *tree = make_tree(options);
+	struct ovlt_layerset *layerset;
+
+	ASSERT(batch);
+	ASSERT_EQ(0, ovlt_batch_add_layerset(batch, tree));
+	ASSERT_EQ(0, ovlt_batch_make_layersets(batch));
+	layerset = ovlt_batch_take_layerset(batch, 0);
+	ASSERT(layerset);
+	ovlt_tree_unref(tree);
+	ovlt_batch_unref(batch);
+	return layerset;
+}
+
+static struct outcome attach_layerset(struct ovlt_layerset *layerset,
+				      const char *options, const char *target)
+{
+	struct ovlt_tree *tree = make_tree(options);
+	struct outcome outcome;
+
+	ASSERT_EQ(0, ovlt_tree_set_layerset(tree, layerset));
+	outcome = attach(ctx, tree, target);
+	ovlt_tree_unref(tree);
+	return outcome;
+}
+
+static void layerset_trees(void)
+{
+	struct ovlt_layerset *layerset;
+
+	setup();
+	own("l2/b", 1000, 5);
+	ASSERT(!mkdir("n", 0755));
+	layerset = make_layerset(LOWERS);
+	/* It is the folders, whatever they are called by now. */
+	ASSERT(!rename("l2", "l2.old"));
+	put("l2/b", "another");
+	ASSERT_OK(attach_layerset(layerset, UPPER, "m"));
+	ASSERT_OK(attach_layerset(layerset, IDMAP, "n"));
+	ovlt_layerset_unref(layerset);
+	ASSERT_STR("l1", get("m/a"));
+	ASSERT_STR("l2", get("m/b"));
+	ASSERT_STR("l3", get("n/c"));
+	ASSERT_OWNER("m/b", 1000, 5);
+	ASSERT_OWNER("n/b", 5000, 200005);
+	put("m/new", "upper");
+	ASSERT_STR("upper", get("u/new"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT_OK(detach(ctx, "n", 0));
+	teardown();
+}
+
+static void layerset_data_only(void)
+{
+	struct ovlt_layerset *layerset;
+
+	setup();
+	put("meta/f", "");
+	ASSERT(!truncate("meta/f", 4));
+	ASSERT(!setxattr("meta/f", "trusted.overlay.metacopy", "", 0, 0));
+	ASSERT(!setxattr("meta/f", "trusted.overlay.redirect", "/object", 7,
+			 0));
+	put("data/object", "data");
+	layerset = make_layerset("lowerdir=meta::data");
+	ASSERT_OK(attach_layerset(layerset, "metacopy=on", "m"));
+	ASSERT_STR("data", get("m/f"));
+	ASSERT(!get("m/object") && errno == ENOENT);
+	ASSERT_OK(detach(ctx, "m", 0));
+	ovlt_layerset_unref(layerset);
+	teardown();
+}
+
+static void layerset_errors(void)
+{
+	struct ovlt_batch *batch;
+	struct ovlt_tree *good, *bad;
+
+	setup();
+	good = make_tree(LOWERS);
+	bad = make_tree("lowerdir=l1:none:l2");
+	batch = ovlt_batch_new(ctx, 0);
+	ASSERT(batch);
+	ASSERT_EQ(0, ovlt_batch_add_layerset(batch, bad));
+	ASSERT_EQ(1, ovlt_batch_add_layerset(batch, good));
+	ASSERT_EQ(1, ovlt_batch_make_layersets(batch));
+	ASSERT_FAIL(ENOENT, OVLTREE_FIELD_LOWER, 1, outcome_of(batch, 0));
+	ASSERT(strstr(outcome_of(batch, 0).message, "none"));
+	ASSERT_OK(outcome_of(batch, 1));
+	ovlt_batch_unref(batch);
+
+	batch = ovlt_batch_new(ctx, OVLT_ALL);
+	ASSERT(batch);
+	ASSERT_EQ(0, ovlt_batch_add_layerset(batch, good));
+	ASSERT_EQ(1, ovlt_batch_add_layerset(batch, bad));
+	ASSERT_EQ(2, ovlt_batch_make_layersets(batch));
+	ASSERT_EQ(-ECANCELED, outcome_of(batch, 0).error);
+	ovlt_batch_unref(batch);
+	ovlt_tree_unref(good);
+	ovlt_tree_unref(bad);
+	teardown();
+}
+
+/* As descriptors of the layers would, it keeps their mounts busy. */
+static void layerset_keeps_mounts(void)
+{
+	struct ovlt_layerset *layerset;
+
+	setup();
+	ASSERT(!mkdir("t", 0755) && !mount("t", "t", "tmpfs", 0, NULL));
+	put("t/x/f", "x");
+	put("t/y/f", "y");
+	layerset = make_layerset("lowerdir=t/x:t/y");
+	ASSERT_EQ(-1, umount2("t", 0));
+	ASSERT_EQ(EBUSY, errno);
+	ASSERT_OK(attach_layerset(layerset, "", "m"));
+	ASSERT_STR("x", get("m/f"));
+	ovlt_layerset_unref(layerset);
+	/* The tree has the file system itself. */
+	ASSERT(!umount2("t", 0));
+	ASSERT_STR("x", get("m/f"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	teardown();
+}
+
+static void layerset_passed_on(void)
+{
+	struct ovlt_layerset *layerset, *passed;
+	struct ovlt_info info;
+	char option[32];
+	int status;
+	pid_t pid;
+
+	setup();
+	ASSERT_EQ(0, ovlt_ctx_get_info(ctx, &info, sizeof(info)));
+	layerset = make_layerset(LOWERS);
+	if (!(info.features & OVLTREE_FEATURE_LAYERSET)) {
+		ASSERT_EQ(-EOPNOTSUPP, ovlt_layerset_get_fd(layerset));
+		passed = ovlt_layerset_from_fd(STDOUT_FILENO);
+		ASSERT(passed);
+		ASSERT_FAIL(EOPNOTSUPP, OVLTREE_FIELD_LAYERSET_FD, 0,
+			    attach_layerset(passed, "", "m"));
+		ovlt_layerset_unref(passed);
+		ovlt_layerset_unref(layerset);
+		teardown();
+		return;
+	}
+	ASSERT_EQ(0, ovlt_ctx_get_info(ctx, &info, sizeof(info)));
+	ASSERT(info.nr_layersets > 0);
+	pid = fork();
+	ASSERT(pid >= 0);
+	if (!pid) {
+		snprintf(option, sizeof(option), "layerset_fd=%d",
+			 ovlt_layerset_get_fd(layerset));
+		ASSERT_OK(attach_options(option, "m"));
+		_exit(EXIT_SUCCESS);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, status);
+	ovlt_layerset_unref(layerset);
+	ASSERT_STR("l2", get("m/b"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	/* What is no layer set is told so. */
+	passed = ovlt_layerset_from_fd(STDOUT_FILENO);
+	ASSERT(passed);
+	ASSERT_EQ(OVLTREE_FIELD_LAYERSET_FD,
+		  attach_layerset(passed, "", "m").field);
+	ovlt_layerset_unref(passed);
+	teardown();
+}
+
 static void caller_is_left_alone(void)
 {
 	char *cwd, *root;
@@ -1448,6 +1699,13 @@ static const struct test tests[] = {
 	TEST(shared_parent),
 	TEST(other_mount_namespace),
 	TEST(threads_share_context),
+	TEST(trees_in_parallel),
+	TEST(all_or_nothing_in_parallel),
+	TEST(layerset_trees),
+	TEST(layerset_data_only),
+	TEST(layerset_errors),
+	TEST(layerset_keeps_mounts),
+	TEST(layerset_passed_on),
 	TEST(caller_is_left_alone),
 };
 

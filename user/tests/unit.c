@@ -115,6 +115,11 @@ static void parse_errors(void)
 		"upperdir",
 		"workdir=",
 		"=x",
+		"layerset_fd",
+		"layerset_fd=-1",
+		"layerset_fd= 1",
+		"layerset_fd=1x",
+		"layerset_fd=4294967297",
 		"X-mount.idmap",
 		"X-mount.idmap=",
 		"X-mount.idmap=u:0:0",
@@ -253,6 +258,62 @@ static void fallback(void)
 	ovlt_ctx_unref(ctx);
 }
 
+static void layersets(void)
+{
+	struct ovlt_tree *tree = ovlt_tree_new();
+	struct ovlt_ctx *ctx = ovlt_ctx_new();
+	struct ovlt_layerset *layerset;
+	struct ovlt_batch *batch;
+	char option[32];
+
+	ASSERT(tree && ctx);
+	ASSERT(!ovlt_layerset_from_fd(-1) && errno == EBADF);
+	layerset = ovlt_layerset_from_fd(STDOUT_FILENO);
+	ASSERT(layerset);
+	ASSERT(ovlt_layerset_get_fd(layerset) > STDERR_FILENO);
+	ASSERT_EQ(FD_CLOEXEC, fcntl(ovlt_layerset_get_fd(layerset), F_GETFD));
+	ASSERT(ovlt_layerset_ref(layerset) == layerset);
+	ovlt_layerset_unref(layerset);
+	ASSERT_EQ(0, ovlt_tree_set_layerset(tree, layerset));
+	ASSERT_EQ(-EINVAL, ovlt_tree_set_layerset(tree, layerset));
+	ASSERT_EQ(-EINVAL, ovlt_tree_add_lower(tree, AT_FDCWD, "a", 0));
+	ASSERT(strstr(ovlt_tree_get_error(tree), "layer set"));
+	ovlt_layerset_unref(layerset);
+	ovlt_layerset_unref(NULL);
+
+	/* What it is shows when it is used. */
+	batch = ovlt_batch_new(ctx, 0);
+	ASSERT(batch);
+	ASSERT_EQ(0, ovlt_ctx_set_backend(ctx, "mount-api"));
+	ASSERT_EQ(0, ovlt_batch_add_tree(batch, tree, AT_FDCWD, "m", 0));
+	ASSERT_EQ(1, ovlt_batch_attach(batch));
+	ASSERT_FAIL(EOPNOTSUPP, OVLTREE_FIELD_LAYERSET_FD, 0,
+		    outcome_of(batch, 0));
+	ASSERT_EQ(-EINVAL, ovlt_batch_make_layersets(batch));
+	ASSERT(!ovlt_batch_take_layerset(batch, 0) && errno == ENOENT);
+	ASSERT(!ovlt_batch_take_layerset(batch, 1) && errno == EINVAL);
+	ovlt_batch_unref(batch);
+	batch = ovlt_batch_new(ctx, 0);
+	ASSERT(batch);
+	ASSERT_EQ(0, ovlt_batch_add_layerset(batch, tree));
+	ASSERT_EQ(-EINVAL, ovlt_batch_attach(batch));
+	ASSERT_EQ(1, ovlt_batch_make_layersets(batch));
+	ASSERT_FAIL(EINVAL, OVLTREE_FIELD_LAYERSET_FD, 0, outcome_of(batch, 0));
+	ovlt_batch_unref(batch);
+	ovlt_tree_unref(tree);
+
+	snprintf(option, sizeof(option), "layerset_fd=%d", STDOUT_FILENO);
+	tree = make_tree(option);
+	ASSERT(tree->layerset && tree->layerset->fd > STDERR_FILENO);
+	ASSERT_EQ(-EINVAL, ovlt_tree_parse_options(tree, "lowerdir=a"));
+	ovlt_tree_unref(tree);
+	tree = make_tree("lowerdir=a");
+	ASSERT_EQ(-EINVAL, ovlt_tree_parse_options(tree, option));
+	ASSERT_EQ(-EBADF, ovlt_tree_parse_options(tree, "layerset_fd=12345"));
+	ovlt_tree_unref(tree);
+	ovlt_ctx_unref(ctx);
+}
+
 static void batch_errors(void)
 {
 	struct ovlt_ctx *ctx = ovlt_ctx_new();
@@ -299,20 +360,21 @@ static void batch_errors(void)
 
 static void field_names(void)
 {
-	for (unsigned int i = 0; i <= OVLTREE_FIELD_MNT_ID; i++) {
+	for (unsigned int i = 0; i <= OVLTREE_FIELD_LAYERSET_FD; i++) {
 		ASSERT(ovlt_field_name(i) &&
 		       strcmp(ovlt_field_name(i), "unknown"));
 		for (unsigned int j = 0; j < i; j++)
 			ASSERT(strcmp(ovlt_field_name(i), ovlt_field_name(j)));
 	}
-	ASSERT_STR("unknown", ovlt_field_name(OVLTREE_FIELD_MNT_ID + 1));
+	ASSERT_STR("unknown",
+		   ovlt_field_name(OVLTREE_FIELD_LAYERSET_FD + 1000));
 }
 
 static const struct test tests[] = {
 	TEST(parse_flags),  TEST(parse_layers),	  TEST(parse_rest),
 	TEST(parse_errors), TEST(builder_errors), TEST(userns),
 	TEST(context),	    TEST(fallback),	  TEST(batch_errors),
-	TEST(field_names),
+	TEST(field_names),  TEST(layersets),
 };
 
 int main(void)
