@@ -215,6 +215,7 @@ int config_load(struct config *config, const char *path, bool optional,
 	struct config parsed;
 	char *text = NULL;
 	size_t room = 0;
+	ssize_t len = -1;
 	FILE *file;
 	int err = 0;
 
@@ -224,11 +225,13 @@ int config_load(struct config *config, const char *path, bool optional,
 		*config = parsed;
 		return 0;
 	}
-	if (!file || (getdelim(&text, &room, '\0', file) < 0 && !feof(file))) {
+	if (file)
+		len = getdelim(&text, &room, '\0', file);
+	if (!file || (len < 0 && !feof(file))) {
 		err = -errno;
 		fail(why, size, "%s: %s", path, strerror(errno));
 	} else {
-		err = config_parse(&parsed, text ? text : "", reason,
+		err = config_parse(&parsed, len < 0 ? "" : text, reason,
 				   sizeof(reason));
 		if (err)
 			fail(why, size, "%s: %s", path, reason);

@@ -13,6 +13,8 @@
 
 #include "libovltree.h"
 
+#include "prometheus.h"
+
 #define CONFIG_FILE "/etc/ovltree/ovltreed.conf"
 
 /* Exit status; a service manager is not to try again after the last two. */
@@ -155,7 +157,6 @@ void metrics_batch(struct metrics *metrics, unsigned int kind, size_t nr,
 		   uint64_t wait, uint64_t hold);
 void metrics_queued(struct metrics *metrics, uint64_t ns);
 void metrics_print(FILE *file, const struct metrics *metrics, size_t queued);
-void metrics_print_stats(FILE *file, const struct ovlt_stats *stats);
 int metrics_write(const char *path, const struct metrics *metrics,
 		  size_t queued, const struct ovlt_stats *stats);
 

@@ -5,7 +5,7 @@
  */
 #include <inttypes.h>
 
-#include "daemon.h"
+#include "prometheus.h"
 
 static void print(FILE *file, const char *name, const char *type,
 		  const char *help, uint64_t value)

@@ -167,7 +167,7 @@ static int try_begin(struct server *server)
 	}
 	if (!err)
 		log_msg(LOG_NOTICE, "the module is back");
-	else if (err != -ENOENT)
+	else if (err != -ENOENT && err != -ENODEV)
 		fail(server, "netlink", err);
 	return 0;
 }

@@ -133,6 +133,12 @@ static int submit_or_wait(struct work *work, const struct ovlt_submit *submit,
 	for (;;) {
 		err = ovlt_queue_submit(work->queue, submit, sizeof(*submit),
 					id);
+		if (err == -EAGAIN) {
+			err = take_ended(work, -1);
+			if (err)
+				return err;
+			continue;
+		}
 		if (!is_refusal(err) || options->refused != OVLT_REFUSED_WAIT)
 			return err;
 		if (options->wait_ms && now_ms() >= end)
@@ -142,6 +148,32 @@ static int submit_or_wait(struct work *work, const struct ovlt_submit *submit,
 		if (err && err != -EAGAIN)
 			return err;
 	}
+}
+
+/*
+ * The mountpoint of what is attached is a descriptor; of what is detached there
+ * must be none, for it would keep the mount busy.
+ */
+static int fill_target(const struct ovlt_entry *entry,
+		       struct ovlt_submit *submit)
+{
+	int fd = ovlt_file_open(&entry->target);
+	struct ovlt_mount_id id;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	if (submit->kind == OVLTREE_KIND_ATTACH) {
+		submit->target_fd = fd;
+		return 0;
+	}
+	err = ovlt_mount_id_get(fd, "", AT_EMPTY_PATH, &id);
+	close(fd);
+	if (!err && !id.root)
+		err = -EINVAL;
+	if (!err)
+		submit->mnt_id = id.unique;
+	return err;
 }
 
 static int submit_entry(struct work *work, unsigned int index)
@@ -158,16 +190,14 @@ static int submit_entry(struct work *work, unsigned int index)
 		.priority = options->priority,
 		.deadline_ms = options->deadline_ms,
 	};
-	int err;
+	int err = 0;
 
-	if (entry->kind == OVLT_KIND_ID) {
+	if (entry->kind == OVLT_KIND_ID)
 		submit.mnt_id = entry->mnt_id;
-	} else {
-		submit.target_fd = ovlt_file_open(&entry->target);
-		if (submit.target_fd < 0)
-			return ovlt_entry_blame(entry, submit.target_fd,
-						OVLTREE_FIELD_TARGET, 0);
-	}
+	else
+		err = fill_target(entry, &submit);
+	if (err)
+		return ovlt_entry_blame(entry, err, OVLTREE_FIELD_TARGET, 0);
 	submit.mnt_fd = entry->kind == OVLT_KIND_MOUNT ? entry->mnt_fd :
 							 entry->out_fd;
 	err = submit_or_wait(work, &submit, &work->ids[index]);

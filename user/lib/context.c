@@ -12,10 +12,10 @@
 
 /* The order is that in which they are tried. */
 static const struct ovlt_backend *const backends[] = {
+	&ovlt_backend_daemon,
 	&ovlt_backend_ioctl,
 	&ovlt_backend_mountapi,
 	&ovlt_backend_mountns,
-	&ovlt_backend_daemon,
 };
 
 /* Only asked for by name: who has a batch already gains nothing by a queue. */
@@ -28,16 +28,14 @@ static bool is_automatic(const struct ovlt_backend *backend)
  * ovlt_backend_name() - names of the backends
  * @index: which, from 0
  *
- * The order is that in which a context that is free to choose tries them.
- * "ioctl" is the ovltree module: a batch is one system call. "mount-api" are
+ * The order is that in which they are tried. "daemon" is passed over unless it
+ * is asked for: trees are prepared here and attached by a daemon, together with
+ * those of other processes; what it can't take goes to the others, see
+ * ovlt_ctx_set_submit(). "ioctl" is the ovltree module: a batch is one system call. "mount-api" are
  * the kernel's own calls, a tree at a time; idmapped layers are taken from
  * detached mounts where the kernel can (6.15 and later), otherwise as
  * "mount-ns" does. "mount-ns" is the same, but always arranges idmapped layers
  * in a private mount namespace.
- *
- * "daemon" comes last and is never chosen unless asked for: trees are prepared
- * here and attached by a daemon, together with those of other processes. What
- * it can't take (see ovlt_ctx_set_submit()) goes to the first of the others.
  *
  * Thread rules: none. Since: 0.1.
  *

@@ -204,12 +204,11 @@ struct ovlt_queue;
  * struct ovlt_submit - a request to be submitted
  * @kind: enum ovltree_kind
  * @flags: OVLT_LAZY, OVLT_FORCE
- * @mnt_fd: the mount to attach, as ovlt_batch_take_fd() gives it
- * @target_fd: where to attach, or what to detach; O_PATH suffices; -1 with
- *	@mnt_id
- * @mntns_fd: mount namespace of the target, -1 for the caller's
- * @propagation: 0 or MS_*
- * @mnt_id: unique id of the mount to detach, or 0
+ * @mnt_fd: attach: the mount, as ovlt_batch_take_fd() gives it
+ * @target_fd: attach: where; O_PATH suffices
+ * @mntns_fd: attach: mount namespace of the target, -1 for the caller's
+ * @propagation: attach: 0 or MS_*
+ * @mnt_id: detach: unique id of the mount
  * @name: what it is called, or NULL
  * @priority: 0 to 255; greater goes first
  * @deadline_ms: after which the kernel commits it itself; 0 is its default

@@ -91,13 +91,17 @@ int ovlt_nl_join(struct ovlt_nl *nl, const char *group)
 	return nl_socket_add_membership(nl->sock, id) < 0 ? -errno : 0;
 }
 
-/* As many bytes as the caller's rights allow. */
-void ovlt_nl_set_buffer(struct ovlt_nl *nl, unsigned int bytes)
+/* As many bytes as the caller's rights allow; returns how many there are. */
+int ovlt_nl_set_buffer(struct ovlt_nl *nl, unsigned int bytes)
 {
+	socklen_t len = sizeof(int);
 	int fd = ovlt_nl_fd(nl);
+	int got = 0;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &got, &len);
+	return got;
 }
 
 struct nl_msg *ovlt_nl_new(struct ovlt_nl *nl, int command, int flags)

@@ -16,6 +16,11 @@
 /* For as many answers as the kernel's queue can hold requests. */
 #define BUFFER_SIZE (4 * 1024 * 1024)
 
+/* What the kernel takes from a buffer for one answer, and more. */
+#define ANSWER_SIZE 2048
+
+#define MAX_TRIES 16
+
 /**
  * struct ovlt_queue - queue
  * @ctx: gets messages
@@ -27,6 +32,7 @@
  * @nr_pending: behind the last of them
  * @open: ids of our requests that haven't ended
  * @nr_open: number of them
+ * @max_open: as many as the buffer has room for answers
  * @seq: number of the last event, 0 when the next may have any
  */
 struct ovlt_queue {
@@ -39,6 +45,7 @@ struct ovlt_queue {
 	size_t nr_pending;
 	uint64_t *open;
 	size_t nr_open;
+	size_t max_open;
 	uint64_t seq;
 };
 
@@ -201,15 +208,19 @@ OVLT_EXPORT void ovlt_queue_free(struct ovlt_queue *queue)
  * @queue: the queue
  * @bytes: size of the receive buffer, as far as the caller's rights allow
  *
- * What doesn't fit is lost: see OVLT_EVENT_LOST. Without this call it is enough
- * for a full queue.
+ * What doesn't fit is lost when one listens, see OVLT_EVENT_LOST. The results of
+ * one's own requests are never lost: no more are submitted than there is room for.
+ * Without this call it is enough for a full queue, given CAP_NET_ADMIN.
  *
  * Thread rules: the thread that uses @queue. Since: 0.1.
  */
 OVLT_EXPORT void ovlt_queue_set_buffer(struct ovlt_queue *queue,
 				      unsigned int bytes)
 {
-	ovlt_nl_set_buffer(queue->flags ? &queue->events : &queue->calls, bytes);
+	struct ovlt_nl *nl = queue->flags ? &queue->events : &queue->calls;
+	size_t room = ovlt_nl_set_buffer(nl, bytes) / ANSWER_SIZE;
+
+	queue->max_open = room ? room : 1;
 }
 
 /**
@@ -242,24 +253,11 @@ OVLT_EXPORT const char *ovlt_queue_get_error(const struct ovlt_queue *queue)
 	return queue->calls.message;
 }
 
-static int put_submit(struct nl_msg *msg, const struct ovlt_submit *submit)
+static int put_attach(struct nl_msg *msg, const struct ovlt_submit *submit)
 {
-	bool attach = submit->kind == OVLTREE_KIND_ATTACH;
-	uint32_t flags = 0;
-	int err;
+	int err = nla_put_s32(msg, OVLTREE_A_REQUEST_MNT_FD, submit->mnt_fd);
 
-	if (submit->flags & OVLT_LAZY)
-		flags |= OVLTREE_DETACH_FLAGS_LAZY;
-	if (submit->flags & OVLT_FORCE)
-		flags |= OVLTREE_DETACH_FLAGS_FORCE;
-	err = nla_put_u32(msg, OVLTREE_A_REQUEST_KIND, submit->kind);
-	if (!err && attach)
-		err = nla_put_s32(msg, OVLTREE_A_REQUEST_MNT_FD,
-				  submit->mnt_fd);
-	if (!err && submit->mnt_id)
-		err = nla_put_u64(msg, OVLTREE_A_REQUEST_MNT_ID,
-				  submit->mnt_id);
-	else if (!err)
+	if (!err)
 		err = nla_put_s32(msg, OVLTREE_A_REQUEST_TARGET_FD,
 				  submit->target_fd);
 	if (!err && submit->mntns_fd >= 0)
@@ -268,8 +266,27 @@ static int put_submit(struct nl_msg *msg, const struct ovlt_submit *submit)
 	if (!err && submit->propagation)
 		err = nla_put_u32(msg, OVLTREE_A_REQUEST_PROPAGATION,
 				  submit->propagation);
+	return err;
+}
+
+static int put_detach(struct nl_msg *msg, const struct ovlt_submit *submit)
+{
+	uint32_t flags = 0;
+	int err = nla_put_u64(msg, OVLTREE_A_REQUEST_MNT_ID, submit->mnt_id);
+
+	if (submit->flags & OVLT_LAZY)
+		flags |= OVLTREE_DETACH_FLAGS_LAZY;
+	if (submit->flags & OVLT_FORCE)
+		flags |= OVLTREE_DETACH_FLAGS_FORCE;
 	if (!err && flags)
 		err = nla_put_u32(msg, OVLTREE_A_REQUEST_DETACH_FLAGS, flags);
+	return err;
+}
+
+static int put_submit(struct nl_msg *msg, const struct ovlt_submit *submit)
+{
+	int err = nla_put_u32(msg, OVLTREE_A_REQUEST_KIND, submit->kind);
+
 	if (!err && submit->name)
 		err = nla_put_string(msg, OVLTREE_A_REQUEST_NAME, submit->name);
 	if (!err && submit->priority)
@@ -278,6 +295,10 @@ static int put_submit(struct nl_msg *msg, const struct ovlt_submit *submit)
 	if (!err && submit->deadline_ms)
 		err = nla_put_u32(msg, OVLTREE_A_REQUEST_DEADLINE_MS,
 				  submit->deadline_ms);
+	if (!err)
+		err = submit->kind == OVLTREE_KIND_ATTACH ?
+			      put_attach(msg, submit) :
+			      put_detach(msg, submit);
 	return err ? -ENOMEM : 0;
 }
 
@@ -296,8 +317,7 @@ static int take_id(void *data, struct nlmsghdr *hdr)
 /**
  * ovlt_queue_submit() - hand in a request
  * @queue: a queue that listens to nothing
- * @submit: the request; its descriptors may be closed afterwards, and one of
- *	the mount to detach must be, for it keeps the mount busy
+ * @submit: the request; its descriptors may be closed afterwards
  * @size: sizeof(struct ovlt_submit) of the caller
  * @id: gets its id
  *
@@ -307,7 +327,9 @@ static int take_id(void *data, struct nlmsghdr *hdr)
  *
  * Thread rules: the thread that uses @queue. Since: 0.1.
  *
- * Return: 0; -ENOTCONN when there is no daemon; -ENOBUFS when the queue is full;
+ * Return: 0; -EAGAIN when ovlt_queue_wait() has to take results first, for which
+ * there would be no room; -ENOTCONN when there is no daemon; -ENOBUFS when the
+ * kernel's queue is full;
  * -EDQUOT when the part of the caller's user namespace is; -ENOENT when the
  * module is gone; or what move_mount(2) or umount(2) would say, see
  * ovlt_queue_get_error().
@@ -324,6 +346,8 @@ OVLT_EXPORT int ovlt_queue_submit(struct ovlt_queue *queue,
 
 	if (queue->flags)
 		return -EINVAL;
+	if (nr >= queue->max_open)
+		return -EAGAIN;
 	memcpy(&copy, submit, size < sizeof(copy) ? size : sizeof(copy));
 	if (copy.priority > 255)
 		return -EINVAL;
@@ -375,66 +399,6 @@ OVLT_EXPORT int ovlt_queue_cancel(struct ovlt_queue *queue, uint64_t id)
 	return err;
 }
 
-struct waiting {
-	uint64_t *ids;
-	size_t nr;
-};
-
-static int note_waiting(void *data, const struct ovlt_request *request)
-{
-	struct waiting *waiting = data;
-	uint64_t *ids;
-
-	ids = reallocarray(waiting->ids, waiting->nr + 1, sizeof(*ids));
-	if (!ids)
-		return -ENOMEM;
-	waiting->ids = ids;
-	ids[waiting->nr++] = request->id;
-	return 0;
-}
-
-static bool waits(const struct waiting *waiting, uint64_t id)
-{
-	for (size_t i = 0; i < waiting->nr; i++)
-		if (waiting->ids[i] == id)
-			return true;
-	return false;
-}
-
-static bool is_pending(const struct ovlt_queue *queue, uint64_t id)
-{
-	for (size_t i = queue->first_pending; i < queue->nr_pending; i++)
-		if (queue->pending[i].request.id == id)
-			return true;
-	return false;
-}
-
-/* Answers were lost: those of our requests that don't wait any more have ended. */
-static int end_lost(struct ovlt_queue *queue)
-{
-	struct ovlt_event event = {
-		.type = OVLT_EVENT_DONE,
-		.request.error = -ENOBUFS,
-		.request.message = "it has ended, but its result was lost",
-	};
-	struct waiting waiting = { 0 };
-	int err;
-
-	err = ovlt_queue_dump(queue, note_waiting, &waiting);
-	if (!err)
-		err = ovlt_nl_drain(&queue->calls);
-	for (size_t i = 0; !err && i < queue->nr_open; i++) {
-		event.request.id = queue->open[i];
-		if (!waits(&waiting, event.request.id) &&
-		    !is_pending(queue, event.request.id))
-			err = push(queue, &event);
-	}
-	free(waiting.ids);
-	if (!err)
-		queue->calls.lost = false;
-	return err;
-}
-
 /* Take what has come; -EAGAIN when there is nothing. */
 static int look(struct ovlt_queue *queue)
 {
@@ -442,8 +406,6 @@ static int look(struct ovlt_queue *queue)
 	struct ovlt_nl *nl = queue->flags ? &queue->events : &queue->calls;
 	int err = ovlt_nl_drain(nl);
 
-	if (!err && nl->lost && !queue->flags)
-		err = end_lost(queue);
 	if (!err && nl->lost) {
 		err = push(queue, &lost);
 		queue->seq = 0;
@@ -460,6 +422,16 @@ static long long now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* A request that was taken back has an end, too, but nobody to be told of it. */
+static bool next_event(struct ovlt_queue *queue, struct ovlt_event *event)
+{
+	while (pop(queue, event))
+		if (queue->flags || event->type != OVLT_EVENT_DONE ||
+		    forget(queue, event->request.id))
+			return true;
+	return false;
 }
 
 /**
@@ -481,7 +453,7 @@ OVLT_EXPORT int ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
 	long long end = now_ms() + timeout_ms;
 	struct ovlt_event next;
 
-	while (!pop(queue, &next)) {
+	while (!next_event(queue, &next)) {
 		int err = look(queue);
 		int left = timeout_ms;
 
@@ -500,8 +472,6 @@ OVLT_EXPORT int ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
 		if (!err)
 			return -EAGAIN;
 	}
-	if (next.type == OVLT_EVENT_DONE)
-		forget(queue, next.request.id);
 	memset(event, 0, size);
 	memcpy(event, &next, size < sizeof(next) ? size : sizeof(next));
 	return 0;
@@ -533,23 +503,24 @@ static int take_request(void *data, struct nlmsghdr *hdr)
  *
  * Thread rules: the thread that uses @queue. Since: 0.1.
  *
- * Return: 0, what @fn returns, -ENOENT when the module is gone, -EPERM, -ENOMEM.
+ * Return: 0, what @fn returns, -ENOENT when the module is gone, -EAGAIN when the
+ * queue changes faster than it can be told, -EPERM, -ENOMEM.
  */
 OVLT_EXPORT int ovlt_queue_dump(struct ovlt_queue *queue, ovlt_request_fn fn,
 				void *data)
 {
 	struct dump dump = { 0 };
-	int err;
+	int err = -EAGAIN;
 
 	/* What a change has overtaken is begun again. */
-	do {
+	for (int tries = 0; err == -EAGAIN && tries < MAX_TRIES; tries++) {
 		dump.nr = 0;
 		err = ovlt_nl_call(&queue->calls,
 				   ovlt_nl_new(&queue->calls,
 					       OVLTREE_CMD_REQUEST_GET,
 					       NLM_F_DUMP),
 				   take_request, &dump);
-	} while (err == -EAGAIN);
+	}
 	for (size_t i = 0; !err && i < dump.nr; i++)
 		err = fn(data, &dump.requests[i]);
 	free(dump.requests);

@@ -215,8 +215,8 @@ static void context(void)
 	ovlt_ctx_unref(ctx);
 	ovlt_ctx_unref(ctx);
 	ovlt_ctx_unref(NULL);
-	ASSERT_STR("ioctl", ovlt_backend_name(0));
-	ASSERT_STR("daemon", ovlt_backend_name(3));
+	ASSERT_STR("daemon", ovlt_backend_name(0));
+	ASSERT_STR("ioctl", ovlt_backend_name(1));
 	ASSERT(!ovlt_backend_name(4));
 }
 
