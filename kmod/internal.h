@@ -101,6 +101,12 @@ int ovlt_files_batch(struct ovlt_batch *batch,
 /* merge.c */
 int ovlt_merge_attach(struct mnt_batch *batch);
 
+/* attach.c, detach.c */
+void ovlt_attach_report(struct ovltree_result *result,
+			const struct mnt_batch_entry *entry);
+void ovlt_detach_report(struct ovltree_result *result,
+			const struct mnt_batch_entry *entry);
+
 /* The commands, each in the file of its name */
 extern const struct ovlt_batch_op ovlt_layerset_op;
 extern const struct ovlt_batch_op ovlt_prepare_op;

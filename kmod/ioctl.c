@@ -37,7 +37,8 @@ static long ovlt_info(void __user *uarg, size_t usize)
 		.max_options	= OVLT_MAX_OPTIONS,
 		.features	= OVLTREE_FEATURE_BATCH |
 				  OVLTREE_FEATURE_SHARED_LOWER |
-				  OVLTREE_FEATURE_LAYERSET,
+				  OVLTREE_FEATURE_LAYERSET |
+				  OVLTREE_FEATURE_NETLINK,
 		.nr_layersets	= ovlt_layerset_count(),
 	};
 	if (copy_to_user(uarg, &info, min(usize, sizeof(info))))

@@ -36,6 +36,9 @@ static int prepare_read(struct ovltree_attach *entry,
 	if (entry->propagation)
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_PROPAGATION, 0,
 				 "propagation is given when a mount is attached");
+	if (entry->id)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_ID, 0,
+				 "a request is not prepared");
 	return 0;
 }
 
