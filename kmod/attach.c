@@ -10,11 +10,14 @@
 #include <linux/namei.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "internal.h"
+#include "queue.h"
 #include "trace.h"
 
-#define OVLT_ATTACH_FLAGS (OVLTREE_ATTACH_MOUNT | OVLTREE_ATTACH_MNTNS)
+#define OVLT_ATTACH_FLAGS \
+	(OVLTREE_ATTACH_MOUNT | OVLTREE_ATTACH_MNTNS | OVLTREE_ATTACH_REQUEST)
 
 static void entry_release(struct mnt_batch_entry *entry)
 {
@@ -59,6 +62,9 @@ static int entry_check_flags(const struct ovltree_attach *attach,
 	if (attach->flags & ~OVLT_ATTACH_FLAGS)
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_FLAGS, 0,
 				 "unknown flag");
+	if (!(attach->flags & OVLTREE_ATTACH_REQUEST) && attach->id)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_ID, 0,
+				 "not zero without its flag");
 	if (mount && attach->tree)
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_TREE, 0,
 				 "either a mount or a tree");
@@ -99,8 +105,31 @@ static int entry_check_rights(struct mnt_batch_entry *entry,
 			 "not allowed to mount there");
 }
 
+/* The rights were checked when the request was submitted. */
+static int entry_get_request(struct mnt_batch_entry *entry,
+			     const struct ovltree_attach *attach,
+			     struct ovlt_request **request,
+			     struct ovltree_result *result)
+{
+	struct ovltree_attach rest = *attach;
+	struct ovlt_request *claimed;
+
+	rest.flags &= ~OVLTREE_ATTACH_REQUEST;
+	rest.id = 0;
+	if (memchr_inv(&rest, 0, sizeof(rest)))
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_ID, 0,
+				 "a request is given by its id alone");
+	claimed = ovlt_request_claim(attach->id, OVLTREE_KIND_ATTACH, result);
+	if (IS_ERR(claimed))
+		return PTR_ERR(claimed);
+	*request = claimed;
+	*entry = claimed->entry;
+	return 0;
+}
+
 static int entry_get(struct mnt_batch_entry *entry,
-		     const struct ovlt_batch *batch, unsigned int i)
+		     const struct ovlt_batch *batch, unsigned int i,
+		     struct ovlt_request **request)
 {
 	struct ovltree_result *result = &batch->results[i];
 	struct ovltree_attach attach;
@@ -113,6 +142,8 @@ static int entry_get(struct mnt_batch_entry *entry,
 	err = entry_check_flags(&attach, result);
 	if (err)
 		return err;
+	if (attach.flags & OVLTREE_ATTACH_REQUEST)
+		return entry_get_request(entry, &attach, request, result);
 	err = ovlt_path_get(&attach.target, OVLTREE_PATH_NOFOLLOW, 0,
 			    &entry->target, NULL);
 	if (err)
@@ -163,8 +194,13 @@ static void entry_refused(struct ovltree_result *result,
 	ovlt_fail(result, entry->error, field, 0, "%s", why);
 }
 
-static void entry_report(struct ovltree_result *result,
-			 const struct mnt_batch_entry *entry)
+/**
+ * ovlt_attach_report - tell what became of an entry
+ * @result: where to; an error that is there stays
+ * @entry: the entry, after mnt_attach_batch()
+ */
+void ovlt_attach_report(struct ovltree_result *result,
+			const struct mnt_batch_entry *entry)
 {
 	dev_t dev;
 
@@ -181,7 +217,8 @@ static void entry_report(struct ovltree_result *result,
 }
 
 /* Return: 0, or the error for which an all-or-nothing batch ends here. */
-static int attach_prepare(struct ovlt_batch *batch, struct mnt_batch *mounts)
+static int attach_prepare(struct ovlt_batch *batch, struct mnt_batch *mounts,
+			  struct ovlt_request **requests)
 {
 	for (unsigned int i = 0; i < batch->arg.nr; i++) {
 		struct mnt_batch_entry *entry = &mounts->entries[i];
@@ -192,7 +229,7 @@ static int attach_prepare(struct ovlt_batch *batch, struct mnt_batch *mounts)
 			err = ovlt_fail(&batch->results[i], -EINTR,
 					OVLTREE_FIELD_NONE, 0, "interrupted");
 		else
-			err = entry_get(entry, batch, i);
+			err = entry_get(entry, batch, i, &requests[i]);
 		trace_ovltree_prepared(i, err, ktime_get_ns() - start);
 		if (!err)
 			continue;
@@ -214,7 +251,7 @@ static int attach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts)
 	batch->arg.wait_ns = mounts->wait_ns;
 	batch->arg.hold_ns = mounts->hold_ns;
 	for (unsigned int i = 0; i < mounts->nr; i++)
-		entry_report(&batch->results[i], &mounts->entries[i]);
+		ovlt_attach_report(&batch->results[i], &mounts->entries[i]);
 	trace_ovltree_committed(mounts->nr, ovlt_batch_succeeded(batch),
 				mounts->wait_ns, mounts->hold_ns);
 	return 0;
@@ -222,24 +259,33 @@ static int attach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts)
 
 static int attach_batch(struct ovlt_batch *batch)
 {
+	struct ovlt_request **requests __free(kvfree) =
+		kvcalloc(batch->arg.nr, sizeof(*requests), GFP_KERNEL_ACCOUNT);
+	struct mnt_batch_entry *entries __free(kvfree) =
+		kvcalloc(batch->arg.nr, sizeof(*entries), GFP_KERNEL_ACCOUNT);
 	struct mnt_batch mounts = {
-		.nr	= batch->arg.nr,
-		.all	= batch->arg.flags & OVLTREE_BATCH_ALL,
+		.entries = entries,
+		.nr	 = batch->arg.nr,
+		.all	 = batch->arg.flags & OVLTREE_BATCH_ALL,
 	};
 	int err = 0;
 
-	mounts.entries = kvcalloc(mounts.nr, sizeof(*mounts.entries),
-				  GFP_KERNEL_ACCOUNT);
-	if (!mounts.entries)
+	if (!requests || !entries)
 		return -ENOMEM;
 
-	if (attach_prepare(batch, &mounts))
+	if (attach_prepare(batch, &mounts, requests))
 		ovlt_batch_cancel(batch);
 	else
 		err = attach_commit(batch, &mounts);
-	for (unsigned int i = 0; i < mounts.nr; i++)
-		entry_release(&mounts.entries[i]);
-	kvfree(mounts.entries);
+	/* Nobody sees these results but the requests, which wait again */
+	if (err)
+		ovlt_batch_cancel(batch);
+	for (unsigned int i = 0; i < mounts.nr; i++) {
+		if (!requests[i])
+			entry_release(&mounts.entries[i]);
+	}
+	ovlt_requests_end(requests, batch->results, &mounts,
+			  OVLTREE_REASON_DAEMON);
 	return err ?: ovlt_batch_write(batch);
 }
 

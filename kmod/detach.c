@@ -3,19 +3,53 @@
  * Detaching: what umount(2) does, for many mounts under one acquisition of the
  * mount locks and with one RCU grace period.
  */
+#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/namei.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include "internal.h"
+#include "queue.h"
 #include "trace.h"
 
 #define OVLT_DETACH_FLAGS						\
-	(OVLTREE_DETACH_ID | OVLTREE_DETACH_LAZY | OVLTREE_DETACH_FORCE)
+	(OVLTREE_DETACH_ID | OVLTREE_DETACH_LAZY | OVLTREE_DETACH_FORCE |	\
+	 OVLTREE_DETACH_REQUEST)
+
+/*
+ * The rights were checked when the request was submitted. The error keeps the
+ * check of the batch from it; get_requests() replaces it.
+ */
+static int entry_get_request(const struct ovltree_detach *detach,
+			     struct ovlt_request **request,
+			     struct ovltree_result *result)
+{
+	struct ovlt_request *claimed;
+
+	if (detach->flags != OVLTREE_DETACH_REQUEST ||
+	    memchr_inv(&detach->target, 0, sizeof(detach->target)))
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_ID, 0,
+				 "a request is given by its id alone");
+	claimed = ovlt_request_claim(detach->mnt_id, OVLTREE_KIND_DETACH, result);
+	if (IS_ERR(claimed))
+		return PTR_ERR(claimed);
+	*request = claimed;
+	return -EINPROGRESS;
+}
+
+static void get_requests(struct mnt_batch *mounts,
+			 struct ovlt_request *const requests[])
+{
+	for (unsigned int i = 0; i < mounts->nr; i++) {
+		if (requests[i])
+			mounts->entries[i] = requests[i]->entry;
+	}
+}
 
 static int entry_get(struct mnt_batch_entry *entry,
-		     const struct ovlt_batch *batch, unsigned int i)
+		     const struct ovlt_batch *batch, unsigned int i,
+		     struct ovlt_request **request)
 {
 	struct ovltree_result *result = &batch->results[i];
 	struct ovltree_detach detach;
@@ -32,6 +66,8 @@ static int entry_get(struct mnt_batch_entry *entry,
 	if (detach.__reserved)
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_NONE, 0,
 				 "reserved member is not zero");
+	if (detach.flags & OVLTREE_DETACH_REQUEST)
+		return entry_get_request(&detach, request, result);
 	by_id = detach.flags & OVLTREE_DETACH_ID;
 	if (!by_id && detach.mnt_id)
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_MNT_ID, 0,
@@ -56,8 +92,13 @@ static int entry_get(struct mnt_batch_entry *entry,
 	return 0;
 }
 
-static void entry_report(struct ovltree_result *result,
-			 const struct mnt_batch_entry *entry)
+/**
+ * ovlt_detach_report - tell what became of an entry
+ * @result: where to; an error that is there stays
+ * @entry: the entry, after mnt_detach_batch()
+ */
+void ovlt_detach_report(struct ovltree_result *result,
+			const struct mnt_batch_entry *entry)
 {
 	bool by_id = entry->mnt_id || !entry->mount.mnt;
 	enum ovltree_field field = by_id ? OVLTREE_FIELD_MNT_ID :
@@ -81,38 +122,52 @@ static void entry_report(struct ovltree_result *result,
 }
 
 /* As umount(2), it can't be interrupted: it waits for nobody but the locks. */
-static int detach_batch(struct ovlt_batch *batch)
+static int detach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
+			 struct ovlt_request *const requests[])
 {
-	struct mnt_batch mounts = { .nr = batch->arg.nr };
 	int err;
 
-	mounts.entries = kvcalloc(mounts.nr, sizeof(*mounts.entries),
-				  GFP_KERNEL_ACCOUNT);
-	if (!mounts.entries)
+	err = mnt_batch_check_detach(mounts);
+	if (err)
+		return err;
+	get_requests(mounts, requests);
+	mnt_detach_batch(mounts);
+	batch->arg.wait_ns = mounts->wait_ns;
+	batch->arg.hold_ns = mounts->hold_ns;
+	for (unsigned int i = 0; i < mounts->nr; i++)
+		ovlt_detach_report(&batch->results[i], &mounts->entries[i]);
+	trace_ovltree_detached(mounts->nr, ovlt_batch_succeeded(batch),
+			       mounts->wait_ns, mounts->hold_ns);
+	return 0;
+}
+
+static int detach_batch(struct ovlt_batch *batch)
+{
+	struct ovlt_request **requests __free(kvfree) =
+		kvcalloc(batch->arg.nr, sizeof(*requests), GFP_KERNEL_ACCOUNT);
+	struct mnt_batch_entry *entries __free(kvfree) =
+		kvcalloc(batch->arg.nr, sizeof(*entries), GFP_KERNEL_ACCOUNT);
+	struct mnt_batch mounts = { .entries = entries, .nr = batch->arg.nr };
+	int err;
+
+	if (!requests || !entries)
 		return -ENOMEM;
 
 	for (unsigned int i = 0; i < mounts.nr; i++)
-		mounts.entries[i].error = entry_get(&mounts.entries[i], batch, i);
-	err = mnt_batch_check_detach(&mounts);
-	if (!err)
-		mnt_detach_batch(&mounts);
-	for (unsigned int i = 0; i < mounts.nr; i++) {
-		struct mnt_batch_entry *entry = &mounts.entries[i];
-
-		if (!err)
-			entry_report(&batch->results[i], entry);
-		mnt_batch_put(entry);
-		path_put(&entry->mount);
-	}
-	kvfree(mounts.entries);
+		entries[i].error = entry_get(&entries[i], batch, i, &requests[i]);
+	err = detach_commit(batch, &mounts, requests);
+	/* Nobody sees these results but the requests, which wait again */
 	if (err)
-		return err;
-
-	batch->arg.wait_ns = mounts.wait_ns;
-	batch->arg.hold_ns = mounts.hold_ns;
-	trace_ovltree_detached(mounts.nr, ovlt_batch_succeeded(batch),
-			       mounts.wait_ns, mounts.hold_ns);
-	return ovlt_batch_write(batch);
+		ovlt_batch_cancel(batch);
+	for (unsigned int i = 0; i < mounts.nr; i++) {
+		if (requests[i])
+			continue;
+		mnt_batch_put(&entries[i]);
+		path_put(&entries[i].mount);
+	}
+	ovlt_requests_end(requests, batch->results, &mounts,
+			  OVLTREE_REASON_DAEMON);
+	return err ?: ovlt_batch_write(batch);
 }
 
 /* OVLTREE_IOC_DETACH */

@@ -4,6 +4,8 @@
 
 #include <linux/cleanup.h>
 #include <linux/compiler_attributes.h>
+#include <linux/err.h>
+#include <linux/fs_context.h>
 #include <linux/mount.h>
 #include <linux/path.h>
 #include <linux/types.h>
@@ -13,8 +15,8 @@
 #define OVLT_MAX_OPTIONS (64 * 1024)
 
 struct file;
-struct fs_context;
 struct ovlt_layers;
+struct ovlt_private;
 
 /* ioctl.c */
 long ovlt_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
@@ -68,20 +70,45 @@ int ovlt_path_get(const struct ovltree_path *upath, u32 valid_flags,
 		  unsigned int lookup, struct path *path, char **name);
 
 /* layers.c */
-struct ovlt_layers *ovlt_layers_get(const struct ovltree_tree *tree,
+struct ovlt_layers *ovlt_layers_get(u64 lower, unsigned int nr,
 				    struct ovltree_result *result);
-int ovlt_layers_parse(const struct ovlt_layers *layers, struct fs_context *fc,
+void ovlt_layers_put(struct ovlt_layers *layers);
+unsigned int ovlt_layers_nr(const struct ovlt_layers *layers);
+int ovlt_layers_share(struct ovlt_layers *layers, struct fs_context *fc,
 		      struct ovltree_result *result);
-void ovlt_layers_put(struct ovlt_layers *layers, bool taken);
+struct ovlt_private *ovlt_layers_parse(const struct ovlt_layers *layers,
+				       const struct ovltree_tree *tree,
+				       struct fs_context *fc,
+				       struct ovltree_result *result);
+void ovlt_private_put(struct ovlt_private *private, bool taken);
+
+/* layerset.c */
+struct ovlt_layers *ovlt_layerset_from_file(const struct file *file);
+unsigned int ovlt_layerset_count(void);
 
 /* tree.c */
+DEFINE_FREE(put_fs_context, struct fs_context *,
+	    if (!IS_ERR_OR_NULL(_T)) put_fs_context(_T))
+struct fs_context *ovlt_tree_context(void);
 struct vfsmount *ovlt_tree_build(const struct ovlt_batch *batch, u64 utree,
 				 struct ovltree_result *result);
+
+/* files.c */
+int ovlt_files_batch(struct ovlt_batch *batch,
+		     struct file *(*open)(const struct ovlt_batch *batch,
+					  unsigned int i));
 
 /* merge.c */
 int ovlt_merge_attach(struct mnt_batch *batch);
 
-/* prepare.c, attach.c, detach.c */
+/* attach.c, detach.c */
+void ovlt_attach_report(struct ovltree_result *result,
+			const struct mnt_batch_entry *entry);
+void ovlt_detach_report(struct ovltree_result *result,
+			const struct mnt_batch_entry *entry);
+
+/* The commands, each in the file of its name */
+extern const struct ovlt_batch_op ovlt_layerset_op;
 extern const struct ovlt_batch_op ovlt_prepare_op;
 extern const struct ovlt_batch_op ovlt_attach_op;
 extern const struct ovlt_batch_op ovlt_detach_op;

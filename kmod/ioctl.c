@@ -36,7 +36,10 @@ static long ovlt_info(void __user *uarg, size_t usize)
 		.max_lower	= OVLT_MAX_LOWER,
 		.max_options	= OVLT_MAX_OPTIONS,
 		.features	= OVLTREE_FEATURE_BATCH |
-				  OVLTREE_FEATURE_SHARED_LOWER,
+				  OVLTREE_FEATURE_SHARED_LOWER |
+				  OVLTREE_FEATURE_LAYERSET |
+				  OVLTREE_FEATURE_NETLINK,
+		.nr_layersets	= ovlt_layerset_count(),
 	};
 	if (copy_to_user(uarg, &info, min(usize, sizeof(info))))
 		return -EFAULT;
@@ -52,6 +55,7 @@ static const struct {
 	[_IOC_NR(OVLTREE_IOC_PREPARE)]	= { 56, .batch = &ovlt_prepare_op },
 	[_IOC_NR(OVLTREE_IOC_ATTACH)]	= { 56, .batch = &ovlt_attach_op },
 	[_IOC_NR(OVLTREE_IOC_DETACH)]	= { 56, .batch = &ovlt_detach_op },
+	[_IOC_NR(OVLTREE_IOC_LAYERSET)]	= { 56, .batch = &ovlt_layerset_op },
 };
 
 long ovlt_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The lower layers of an overlay, resolved, and moved from the mounts they are
- * on to private ones: one a mount, idmapped if asked for, however many layers
- * are on it.
+ * The lower layers of overlays: resolved, and for each overlay moved from the
+ * mounts they are on to private ones: one a mount, idmapped if asked for, however
+ * many layers are on it.
  */
 #include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/fs_context.h>
 #include <linux/namei.h>
 #include <linux/overlayfs.h>
 #include <linux/slab.h>
@@ -21,21 +22,31 @@ struct ovlt_layer {
 };
 
 /**
- * struct ovlt_layers - the lower layers of one overlay
- * @private: the private mounts that the layers are on
- * @nr_private: number of these
+ * struct ovlt_layers - lower layers
+ * @shared: what overlayfs has found out about them, if they are a layer set
  * @nr: number of layers
  * @layer: the layers, uppermost first
  */
 struct ovlt_layers {
-	struct vfsmount **private;
-	unsigned int nr_private;
+	struct ovl_lowers *shared;
 	unsigned int nr;
 	struct ovlt_layer layer[] __counted_by(nr);
 };
 
+/**
+ * struct ovlt_private - the private mounts of one overlay
+ * @nr: number of mounts
+ * @mnts: the mounts
+ * @of: for each layer the mount that it is on
+ */
+struct ovlt_private {
+	unsigned int nr;
+	struct vfsmount **mnts;
+	struct vfsmount **of;
+};
+
 DEFINE_FREE(put_user_ns, struct user_namespace *, if (!IS_ERR_OR_NULL(_T)) put_user_ns(_T))
-DEFINE_FREE(ovlt_layers, struct ovlt_layers *, if (_T) ovlt_layers_put(_T, false))
+DEFINE_FREE(ovlt_layers, struct ovlt_layers *, if (_T) ovlt_layers_put(_T))
 
 static int layer_get(struct ovlt_layer *layer, u64 ulayer,
 		     struct ovltree_result *result, unsigned int i)
@@ -55,15 +66,125 @@ static int layer_get(struct ovlt_layer *layer, u64 ulayer,
 	return 0;
 }
 
-/*
- * Move the layers that are on the same mount as the layer @first to a private
- * mount.
+/**
+ * ovlt_layers_get - resolve lower layers
+ * @lower: user pointer to an array of &struct ovltree_path
+ * @nr: number of its elements
+ * @result: takes the reason of a failure
+ *
+ * Context: The caller's.
+ * Return: The layers, to be released with ovlt_layers_put(), or an error
+ *         pointer.
  */
-static int layers_make_private(struct ovlt_layers *layers, unsigned int first,
-			       struct dentry **roots,
-			       struct user_namespace *userns)
+struct ovlt_layers *ovlt_layers_get(u64 lower, unsigned int nr,
+				    struct ovltree_result *result)
 {
-	struct vfsmount *from = layers->layer[first].path.mnt, *private;
+	struct ovlt_layers *layers __free(ovlt_layers) = NULL;
+	int err;
+
+	if (!lower || !nr)
+		return ERR_PTR(ovlt_fail(result, -EINVAL, OVLTREE_FIELD_LOWER, 0,
+					 "no lower layer"));
+	if (nr > OVLT_MAX_LOWER)
+		return ERR_PTR(ovlt_fail(result, -EINVAL, OVLTREE_FIELD_LOWER,
+					 OVLT_MAX_LOWER,
+					 "more than %u lower layers",
+					 OVLT_MAX_LOWER));
+
+	layers = kvzalloc(struct_size(layers, layer, nr), GFP_KERNEL_ACCOUNT);
+	if (!layers)
+		return ERR_PTR(ovlt_fail(result, -ENOMEM, OVLTREE_FIELD_NONE, 0,
+					 "%s", ""));
+	layers->nr = nr;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		u64 ulayer = lower + i * sizeof(struct ovltree_path);
+
+		err = layer_get(&layers->layer[i], ulayer, result, i);
+		if (err)
+			return ERR_PTR(err);
+	}
+	return no_free_ptr(layers);
+}
+
+void ovlt_layers_put(struct ovlt_layers *layers)
+{
+	/* The mounts keep the file systems that the shared layers are on */
+	if (layers->shared)
+		ovl_lowers_put(layers->shared);
+	for (unsigned int i = 0; i < layers->nr; i++) {
+		path_put(&layers->layer[i].path);
+		kfree(layers->layer[i].name);
+	}
+	kvfree(layers);
+}
+
+unsigned int ovlt_layers_nr(const struct ovlt_layers *layers)
+{
+	return layers->nr;
+}
+
+/* Give each layer to an overlay, on private mounts if there are some. */
+static int layers_parse(const struct ovlt_layers *layers,
+			const struct ovlt_private *private,
+			struct fs_context *fc, struct ovltree_result *result)
+{
+	int err;
+
+	for (unsigned int i = 0; i < layers->nr; i++) {
+		const struct ovlt_layer *layer = &layers->layer[i];
+		struct path path = layer->path;
+
+		if (private)
+			path.mnt = private->of[i];
+		err = ovl_parse_layer_path(fc, layer->data ? "datadir+" : "lowerdir+",
+					   layer->name, &path, !!private);
+		if (err)
+			return ovlt_fail_fc(result, err, OVLTREE_FIELD_LOWER, i,
+					    fc);
+	}
+	return 0;
+}
+
+/**
+ * ovlt_layers_share - make a layer set of layers
+ * @layers: the layers
+ * @fc: an overlay's context, of no use afterwards
+ * @result: takes the reason of a failure
+ *
+ * Return: 0 or a negative errno.
+ */
+int ovlt_layers_share(struct ovlt_layers *layers, struct fs_context *fc,
+		      struct ovltree_result *result)
+{
+	struct ovl_lowers *shared;
+	unsigned int index;
+	int err;
+
+	err = layers_parse(layers, NULL, fc, result);
+	if (err)
+		return err;
+	shared = ovl_share_lowers(fc, &index);
+	if (IS_ERR(shared))
+		return ovlt_fail_fc(result, PTR_ERR(shared), OVLTREE_FIELD_LOWER,
+				    index, fc);
+	layers->shared = shared;
+	for (unsigned int i = 0; i < layers->nr; i++) {
+		kfree(layers->layer[i].name);
+		layers->layer[i].name = NULL;
+	}
+	return 0;
+}
+
+/*
+ * Make a private mount for the layers that are on the same mount as the layer
+ * @first.
+ */
+static int private_add(struct ovlt_private *private,
+		       const struct ovlt_layers *layers, unsigned int first,
+		       struct dentry **roots, struct user_namespace *userns)
+{
+	struct vfsmount *from = layers->layer[first].path.mnt, *mnt;
 	unsigned int nr = 0;
 
 	for (unsigned int i = first; i < layers->nr; i++) {
@@ -71,50 +192,40 @@ static int layers_make_private(struct ovlt_layers *layers, unsigned int first,
 			roots[nr++] = layers->layer[i].path.dentry;
 	}
 
-	private = clone_private_mount_idmapped(from, roots, nr, userns);
-	if (IS_ERR(private))
-		return PTR_ERR(private);
+	mnt = clone_private_mount_idmapped(from, roots, nr, userns);
+	if (IS_ERR(mnt))
+		return PTR_ERR(mnt);
 	/* Nothing is written to a lower layer, not even a time of access */
-	private->mnt_flags |= MNT_READONLY | MNT_NOATIME;
-	layers->private[layers->nr_private++] = private;
+	mnt->mnt_flags |= MNT_READONLY | MNT_NOATIME;
+	private->mnts[private->nr++] = mnt;
 
-	for (unsigned int i = layers->nr; i-- > first;) {
-		struct path *path = &layers->layer[i].path;
-
-		if (path->mnt != from)
-			continue;
-		path->mnt = mntget(private);
-		mntput(from);
+	for (unsigned int i = first; i < layers->nr; i++) {
+		if (layers->layer[i].path.mnt == from)
+			private->of[i] = mnt;
 	}
 	return 0;
 }
 
-static bool layer_is_private(const struct ovlt_layers *layers, unsigned int i)
-{
-	for (unsigned int j = 0; j < layers->nr_private; j++) {
-		if (layers->layer[i].path.mnt == layers->private[j])
-			return true;
-	}
-	return false;
-}
-
-static int layers_isolate(struct ovlt_layers *layers,
-			  struct user_namespace *userns,
-			  struct ovltree_result *result)
+static int private_get(struct ovlt_private *private,
+		       const struct ovlt_layers *layers,
+		       struct user_namespace *userns,
+		       struct ovltree_result *result)
 {
 	struct dentry **roots __free(kfree) =
 		kcalloc(layers->nr, sizeof(*roots), GFP_KERNEL_ACCOUNT);
 	int err;
 
-	layers->private = kcalloc(layers->nr, sizeof(*layers->private),
-				  GFP_KERNEL_ACCOUNT);
-	if (!roots || !layers->private)
+	private->mnts = kcalloc(layers->nr, sizeof(*private->mnts),
+				GFP_KERNEL_ACCOUNT);
+	private->of = kcalloc(layers->nr, sizeof(*private->of),
+			      GFP_KERNEL_ACCOUNT);
+	if (!roots || !private->mnts || !private->of)
 		return ovlt_fail(result, -ENOMEM, OVLTREE_FIELD_NONE, 0, "%s", "");
 
 	for (unsigned int i = 0; i < layers->nr; i++) {
-		if (layer_is_private(layers, i))
+		if (private->of[i])
 			continue;
-		err = layers_make_private(layers, i, roots, userns);
+		err = private_add(private, layers, i, roots, userns);
 		if (err)
 			return ovlt_fail(result, err, OVLTREE_FIELD_LOWER, i,
 					 "no private %smount of the layer's mount",
@@ -124,29 +235,44 @@ static int layers_isolate(struct ovlt_layers *layers,
 }
 
 /**
- * ovlt_layers_get - resolve the lower layers of a tree
- * @tree: the tree
+ * ovlt_private_put - release private mounts
+ * @private: the mounts
+ * @taken: an overlay has them now, and unmounts them
+ */
+void ovlt_private_put(struct ovlt_private *private, bool taken)
+{
+	if (taken) {
+		while (private->nr)
+			mntput(private->mnts[--private->nr]);
+	} else if (private->nr) {
+		kern_unmount_array(private->mnts, private->nr);
+	}
+	kfree(private->mnts);
+	kfree(private->of);
+	kfree(private);
+}
+
+/**
+ * ovlt_layers_parse - give layers to an overlay
+ * @layers: the layers
+ * @tree: the tree that they are for, with its idmap
+ * @fc: the overlay's context
  * @result: takes the reason of a failure
  *
- * Context: The caller's.
- * Return: The layers, to be released with ovlt_layers_put(), or an error
- *         pointer.
+ * Context: The caller's, which has to have the right to clone and to idmap the
+ *          layers' mounts.
+ * Return: The private mounts that the overlay has its layers on, to be released
+ *         with ovlt_private_put() once it has a superblock, or an error pointer.
  */
-struct ovlt_layers *ovlt_layers_get(const struct ovltree_tree *tree,
-				    struct ovltree_result *result)
+struct ovlt_private *ovlt_layers_parse(const struct ovlt_layers *layers,
+				       const struct ovltree_tree *tree,
+				       struct fs_context *fc,
+				       struct ovltree_result *result)
 {
 	struct user_namespace *userns __free(put_user_ns) = NULL;
-	struct ovlt_layers *layers __free(ovlt_layers) = NULL;
+	struct ovlt_private *private;
 	int err;
 
-	if (!tree->lower || !tree->nr_lower)
-		return ERR_PTR(ovlt_fail(result, -EINVAL, OVLTREE_FIELD_LOWER, 0,
-					 "no lower layer"));
-	if (tree->nr_lower > OVLT_MAX_LOWER)
-		return ERR_PTR(ovlt_fail(result, -EINVAL, OVLTREE_FIELD_LOWER,
-					 OVLT_MAX_LOWER,
-					 "more than %u lower layers",
-					 OVLT_MAX_LOWER));
 	if (tree->flags & OVLTREE_TREE_IDMAP) {
 		userns = mnt_userns_from_fd(tree->userns_fd);
 		if (IS_ERR(userns))
@@ -154,69 +280,22 @@ struct ovlt_layers *ovlt_layers_get(const struct ovltree_tree *tree,
 						 OVLTREE_FIELD_USERNS_FD, 0,
 						 "no user namespace to map to"));
 	}
-
-	layers = kvzalloc(struct_size(layers, layer, tree->nr_lower),
-			  GFP_KERNEL_ACCOUNT);
-	if (!layers)
+	private = kzalloc(sizeof(*private), GFP_KERNEL_ACCOUNT);
+	if (!private)
 		return ERR_PTR(ovlt_fail(result, -ENOMEM, OVLTREE_FIELD_NONE, 0,
 					 "%s", ""));
-	layers->nr = tree->nr_lower;
 
-	for (unsigned int i = 0; i < layers->nr; i++) {
-		u64 ulayer = tree->lower + i * sizeof(struct ovltree_path);
-
-		err = layer_get(&layers->layer[i], ulayer, result, i);
+	err = private_get(private, layers, userns, result);
+	if (!err && layers->shared) {
+		err = ovl_parse_lowers(fc, layers->shared, private->of);
 		if (err)
-			return ERR_PTR(err);
+			ovlt_fail_fc(result, err, OVLTREE_FIELD_LAYERSET_FD, 0,
+				     fc);
+	} else if (!err) {
+		err = layers_parse(layers, private, fc, result);
 	}
-	err = layers_isolate(layers, userns, result);
-	if (err)
-		return ERR_PTR(err);
-	return no_free_ptr(layers);
-}
-
-/**
- * ovlt_layers_parse - give the layers to an overlay
- * @layers: the layers
- * @fc: the overlay's context
- * @result: takes the reason of a failure
- *
- * Return: 0 or a negative errno.
- */
-int ovlt_layers_parse(const struct ovlt_layers *layers, struct fs_context *fc,
-		      struct ovltree_result *result)
-{
-	int err;
-
-	for (unsigned int i = 0; i < layers->nr; i++) {
-		const struct ovlt_layer *layer = &layers->layer[i];
-
-		err = ovl_parse_layer_path(fc, layer->data ? "datadir+" : "lowerdir+",
-					   layer->name, &layer->path, true);
-		if (err)
-			return ovlt_fail_fc(result, err, OVLTREE_FIELD_LOWER, i,
-					    fc);
-	}
-	return 0;
-}
-
-/**
- * ovlt_layers_put - release layers
- * @layers: the layers
- * @taken: an overlay has them now, and releases the private mounts
- */
-void ovlt_layers_put(struct ovlt_layers *layers, bool taken)
-{
-	for (unsigned int i = 0; i < layers->nr; i++) {
-		path_put(&layers->layer[i].path);
-		kfree(layers->layer[i].name);
-	}
-	if (taken) {
-		while (layers->nr_private)
-			mntput(layers->private[--layers->nr_private]);
-	} else if (layers->nr_private) {
-		kern_unmount_array(layers->private, layers->nr_private);
-	}
-	kfree(layers->private);
-	kvfree(layers);
+	if (!err)
+		return private;
+	ovlt_private_put(private, false);
+	return ERR_PTR(err);
 }

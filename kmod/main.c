@@ -3,14 +3,19 @@
  * ovltree - attach and detach batches of overlay trees
  *
  * A request enters in ioctl.c, is read and answered by batch.c, and done by
- * prepare.c, attach.c or detach.c. tree.c builds an overlay, layers.c what it
- * is stacked on. Nothing of the module is left in a mount that it has made.
+ * layerset.c, prepare.c, attach.c or detach.c. tree.c builds an overlay, layers.c
+ * what it is stacked on. Nothing of the module is left in a mount that it has made.
+ *
+ * Requests of processes that don't know of one another enter in netlink.c and wait
+ * in queue.c until an ioctl, or their deadline, commits them.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <net/genetlink.h>
 
 #include "internal.h"
+#include "queue.h"
 
 static const struct file_operations ovltree_fops = {
 	.owner		= THIS_MODULE,
@@ -25,10 +30,32 @@ static struct miscdevice ovltree_dev = {
 	.mode	= 0600,
 	.fops	= &ovltree_fops,
 };
-module_misc_device(ovltree_dev);
+
+static int __init ovltree_init(void)
+{
+	int err;
+
+	err = ovlt_netlink_init();
+	if (err)
+		return err;
+	err = misc_register(&ovltree_dev);
+	if (err)
+		ovlt_netlink_exit();
+	return err;
+}
+
+static void __exit ovltree_exit(void)
+{
+	misc_deregister(&ovltree_dev);
+	ovlt_netlink_exit();
+}
+
+module_init(ovltree_init);
+module_exit(ovltree_exit);
 
 MODULE_DESCRIPTION("Attach and detach batches of overlay trees");
 MODULE_AUTHOR("The ovltree authors");
 MODULE_LICENSE("GPL");
 MODULE_ALIAS("devname:ovltree");
+MODULE_ALIAS_GENL_FAMILY(OVLTREE_FAMILY_NAME);
 MODULE_IMPORT_NS(VFS_MOUNT_BATCH);

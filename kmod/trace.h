@@ -8,6 +8,8 @@
 #include <linux/tracepoint.h>
 #include <uapi/linux/ovltree.h>
 
+#include "queue.h"
+
 TRACE_EVENT(ovltree_begin,
 	TP_PROTO(const char *command, unsigned int nr, u32 flags),
 	TP_ARGS(command, nr, flags),
@@ -92,6 +94,42 @@ TRACE_EVENT(ovltree_error,
 	),
 	TP_printk("error=%d field=%u index=%u %s", __entry->error,
 		  __entry->field, __entry->index, __get_str(message))
+);
+
+TRACE_EVENT(ovltree_submitted,
+	TP_PROTO(const struct ovlt_request *request),
+	TP_ARGS(request),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(int, kind)
+		__field(u32, deadline_ms)
+		__string(name, request->name)
+	),
+	TP_fast_assign(
+		__entry->id = request->id;
+		__entry->kind = request->kind;
+		__entry->deadline_ms = request->deadline_ms;
+		__assign_str(name);
+	),
+	TP_printk("id=%llu kind=%d deadline_ms=%u name=%s", __entry->id,
+		  __entry->kind, __entry->deadline_ms, __get_str(name))
+);
+
+TRACE_EVENT(ovltree_ended,
+	TP_PROTO(const struct ovlt_request *request, int error),
+	TP_ARGS(request, error),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(int, error)
+		__field(u64, queued)
+	),
+	TP_fast_assign(
+		__entry->id = request->id;
+		__entry->error = error;
+		__entry->queued = request->claimed - request->submitted;
+	),
+	TP_printk("id=%llu error=%d queued_ns=%llu", __entry->id, __entry->error,
+		  __entry->queued)
 );
 
 #endif /* _OVLTREE_TRACE_H */

@@ -6,6 +6,7 @@
  * overlayfs accesses the layers: this has to be the caller.
  */
 #include <linux/err.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/module.h>
@@ -15,12 +16,16 @@
 
 #include "internal.h"
 
-#define OVLT_TREE_FLAGS (OVLTREE_TREE_UPPER | OVLTREE_TREE_IDMAP)
+#define OVLT_TREE_FLAGS							\
+	(OVLTREE_TREE_UPPER | OVLTREE_TREE_IDMAP | OVLTREE_TREE_LAYERSET)
 #define OVLT_TREE_SIZE_VER0 72
 
-DEFINE_FREE(put_fs_context, struct fs_context *, if (!IS_ERR_OR_NULL(_T)) put_fs_context(_T))
-
-static struct fs_context *tree_context(void)
+/**
+ * ovlt_tree_context - begin an overlay
+ *
+ * Return: A context that keeps its messages, or an error pointer.
+ */
+struct fs_context *ovlt_tree_context(void)
 {
 	struct file_system_type *type = get_fs_type("overlay");
 	struct fs_context *fc;
@@ -122,8 +127,8 @@ static int tree_parse_folder(struct fs_context *fc, const char *key,
 	return err;
 }
 
+/* What of an overlay is its own: all but the lower layers. */
 static int tree_parse(struct fs_context *fc, const struct ovltree_tree *tree,
-		      const struct ovlt_layers *layers,
 		      struct ovltree_result *result)
 {
 	int err;
@@ -131,8 +136,6 @@ static int tree_parse(struct fs_context *fc, const struct ovltree_tree *tree,
 	err = tree_parse_options(fc, tree, result);
 	if (!err && !fc->source)
 		err = vfs_parse_fs_string(fc, "source", "overlay", 7);
-	if (!err)
-		err = ovlt_layers_parse(layers, fc, result);
 	if (!err && tree->flags & OVLTREE_TREE_UPPER)
 		err = tree_parse_folder(fc, "upperdir", &tree->upper, result,
 					OVLTREE_FIELD_UPPER);
@@ -146,7 +149,7 @@ static int tree_parse(struct fs_context *fc, const struct ovltree_tree *tree,
  * Overlayfs says why it refuses a superblock in the kernel log only.
  */
 static int tree_refused(struct ovltree_result *result, int err,
-			const struct ovltree_tree *tree,
+			const struct ovltree_tree *tree, unsigned int nr_lower,
 			const struct fs_context *fc)
 {
 	switch (err) {
@@ -157,7 +160,7 @@ static int tree_refused(struct ovltree_result *result, int err,
 		return ovlt_fail(result, err, OVLTREE_FIELD_LOWER, 0,
 				 "layers overlap, or are given twice");
 	case -EINVAL:
-		if (tree->nr_lower == 1 && !(tree->flags & OVLTREE_TREE_UPPER))
+		if (nr_lower == 1 && !(tree->flags & OVLTREE_TREE_UPPER))
 			return ovlt_fail(result, err, OVLTREE_FIELD_LOWER, 0,
 					 "without upper folder two lower layers are needed");
 		return ovlt_fail(result, err, OVLTREE_FIELD_TREE, 0,
@@ -187,10 +190,42 @@ static int tree_read(struct ovltree_tree *tree, const struct ovlt_batch *batch,
 	if (tree->flags & ~OVLT_TREE_FLAGS)
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_FLAGS, 0,
 				 "unknown flag of the tree");
-	if (tree->__reserved)
-		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_TREE, 0,
-				 "reserved member is not zero");
+	if (!(tree->flags & OVLTREE_TREE_LAYERSET) && tree->layerset_fd)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_LAYERSET_FD, 0,
+				 "not zero without its flag");
+	if (tree->flags & OVLTREE_TREE_LAYERSET &&
+	    (tree->lower || tree->nr_lower))
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_LOWER, 0,
+				 "either a layer set or layers");
 	return 0;
+}
+
+static struct vfsmount *tree_build(struct fs_context *fc,
+				   const struct ovltree_tree *tree,
+				   const struct ovlt_layers *layers,
+				   struct ovltree_result *result)
+{
+	struct ovlt_private *private;
+	struct vfsmount *mnt;
+	int err;
+
+	err = tree_parse(fc, tree, result);
+	if (err)
+		return ERR_PTR(err);
+	private = ovlt_layers_parse(layers, tree, fc, result);
+	if (IS_ERR(private))
+		return ERR_CAST(private);
+	err = vfs_cmd_create(fc, false);
+	ovlt_private_put(private, !err);
+	if (err)
+		return ERR_PTR(tree_refused(result, err, tree,
+					    ovlt_layers_nr(layers), fc));
+
+	mnt = vfs_fsmount(fc, tree->attr);
+	if (IS_ERR(mnt))
+		ovlt_fail(result, PTR_ERR(mnt), OVLTREE_FIELD_ATTR, 0,
+			  "no mount with these attributes");
+	return mnt;
 }
 
 /**
@@ -207,6 +242,7 @@ struct vfsmount *ovlt_tree_build(const struct ovlt_batch *batch, u64 utree,
 				 struct ovltree_result *result)
 {
 	struct fs_context *fc __free(put_fs_context) = NULL;
+	struct file *layerset __free(fput) = NULL;
 	struct ovlt_layers *layers;
 	struct ovltree_tree tree;
 	struct vfsmount *mnt;
@@ -216,27 +252,25 @@ struct vfsmount *ovlt_tree_build(const struct ovlt_batch *batch, u64 utree,
 	if (err)
 		return ERR_PTR(err);
 
-	fc = tree_context();
+	fc = ovlt_tree_context();
 	if (IS_ERR(fc))
 		return ERR_PTR(ovlt_fail(result, PTR_ERR(fc),
 					 OVLTREE_FIELD_NONE, 0, "no overlayfs"));
-	layers = ovlt_layers_get(&tree, result);
+
+	if (tree.flags & OVLTREE_TREE_LAYERSET) {
+		layerset = fget(tree.layerset_fd);
+		layers = ovlt_layerset_from_file(layerset);
+		if (IS_ERR(layers))
+			return ERR_PTR(ovlt_fail(result, PTR_ERR(layers),
+						 OVLTREE_FIELD_LAYERSET_FD, 0,
+						 "not a layer set"));
+		return tree_build(fc, &tree, layers, result);
+	}
+
+	layers = ovlt_layers_get(tree.lower, tree.nr_lower, result);
 	if (IS_ERR(layers))
 		return ERR_CAST(layers);
-
-	err = tree_parse(fc, &tree, layers, result);
-	if (!err) {
-		err = vfs_cmd_create(fc, false);
-		if (err)
-			tree_refused(result, err, &tree, fc);
-	}
-	ovlt_layers_put(layers, !err);
-	if (err)
-		return ERR_PTR(err);
-
-	mnt = vfs_fsmount(fc, tree.attr);
-	if (IS_ERR(mnt))
-		ovlt_fail(result, PTR_ERR(mnt), OVLTREE_FIELD_ATTR, 0,
-			  "no mount with these attributes");
+	mnt = tree_build(fc, &tree, layers, result);
+	ovlt_layers_put(layers);
 	return mnt;
 }

@@ -51,7 +51,8 @@ TEST_F(info, values)
 	EXPECT_EQ(1024, self->info.max_entries);
 	EXPECT_EQ(500, self->info.max_lower);
 	EXPECT_LE(4096 + 1, self->info.max_options);
-	EXPECT_EQ(OVLTREE_FEATURE_BATCH | OVLTREE_FEATURE_SHARED_LOWER,
+	EXPECT_EQ(OVLTREE_FEATURE_BATCH | OVLTREE_FEATURE_SHARED_LOWER |
+		  OVLTREE_FEATURE_NETLINK,
 		  self->info.features);
 }
 

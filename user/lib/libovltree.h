@@ -241,7 +241,6 @@ struct ovlt_submit {
  * @pid: process of the submitter, 0 where it can't be seen
  * @uid: user of the submitter
  * @userns_id: user namespace of the submitter
- * @layers: number of layers, 0 if it is no overlay
  * @committed_by: ended: enum ovltree_reason
  * @error: ended: 0 or a negative errno
  * @name: what the submitter calls it
@@ -261,7 +260,6 @@ struct ovlt_request {
 	uint32_t pid;
 	uint32_t uid;
 	uint32_t userns_id;
-	uint32_t layers;
 	uint32_t committed_by;
 	int32_t error;
 	char name[OVLTREE_NAME_MAX + 1];

@@ -313,6 +313,8 @@ struct ovltree_info {
 #define OVLTREE_FEATURE_SHARED_LOWER	(1ULL << 1)
 /* Trees can share a layer set. */
 #define OVLTREE_FEATURE_LAYERSET	(1ULL << 2)
+/* Requests wait in the queue of the netlink family (see ovltree_netlink.h). */
+#define OVLTREE_FEATURE_NETLINK		(1ULL << 3)
 
 #define OVLTREE_IOC_TYPE 0xC5
 

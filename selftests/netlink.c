@@ -1,0 +1,1454 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The netlink family: what waits, who is told of it, and who commits it.
+ */
+#include "kselftest_harness.h"
+#include "common.h"
+
+#include <linux/genetlink.h>
+#include <linux/netlink.h>
+#include <linux/ovltree_netlink.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT OVLT_TIMEOUT
+
+#define LONG 60000		/* a deadline that no test lives to see */
+#define QUEUE_MAX 4096
+#define QUEUE_MAX_USERNS 1024
+
+/*
+ * A client
+ */
+
+#define MAX_ATTR 32
+
+/* A message that has come, its numbers by attribute */
+struct msg {
+	__u8 cmd;
+	__u32 has;
+	__u64 value[MAX_ATTR];
+	char name[OVLTREE_NAME_MAX + 1];
+	char message[OVLTREE_MESSAGE_MAX];
+};
+
+struct nl {
+	int fd;
+	__u32 seq;
+	__u16 family;
+	__u32 groups[2];
+	/* The last error: its text, the attribute that is wrong or missing */
+	char text[128];
+	int bad_attr;
+	int missing_attr;
+	/* Events that came before an answer */
+	unsigned int nr_events;
+	struct msg events[8];
+};
+
+struct request {
+	struct nlmsghdr nlh;
+	struct genlmsghdr genl;
+	char attrs[1024];
+};
+
+static struct request request_new(__u8 cmd)
+{
+	return (struct request) {
+		.nlh.nlmsg_len = NLMSG_LENGTH(GENL_HDRLEN),
+		.nlh.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+		.genl.cmd = cmd,
+		.genl.version = OVLTREE_FAMILY_VERSION,
+	};
+}
+
+static void put(struct request *request, int type, const void *data, size_t len)
+{
+	struct nlattr *attr = (void *)request + request->nlh.nlmsg_len;
+
+	attr->nla_type = type;
+	attr->nla_len = NLA_HDRLEN + len;
+	memcpy((void *)attr + NLA_HDRLEN, data, len);
+	request->nlh.nlmsg_len += NLA_ALIGN(attr->nla_len);
+}
+
+static void put_u8(struct request *request, int type, __u8 value)
+{
+	put(request, type, &value, sizeof(value));
+}
+
+static void put_u32(struct request *request, int type, __u32 value)
+{
+	put(request, type, &value, sizeof(value));
+}
+
+static void put_u64(struct request *request, int type, __u64 value)
+{
+	put(request, type, &value, sizeof(value));
+}
+
+static void put_string(struct request *request, int type, const char *value)
+{
+	put(request, type, value, strlen(value) + 1);
+}
+
+#define for_each_attr(attr, start, len) \
+	for (const struct nlattr *attr = (start), *__end = (void *)(start) + (len); \
+	     (void *)attr + NLA_HDRLEN <= (void *)__end && attr->nla_len >= NLA_HDRLEN; \
+	     attr = (void *)attr + NLA_ALIGN(attr->nla_len))
+
+static const void *attr_data(const struct nlattr *attr)
+{
+	return (const void *)attr + NLA_HDRLEN;
+}
+
+static int attr_type(const struct nlattr *attr)
+{
+	return attr->nla_type & NLA_TYPE_MASK;
+}
+
+static __u64 attr_number(const struct nlattr *attr)
+{
+	__u64 value = 0;
+
+	memcpy(&value, attr_data(attr), attr->nla_len - NLA_HDRLEN);
+	return value;
+}
+
+static bool msg_is_request(const struct msg *msg)
+{
+	return msg->cmd == OVLTREE_CMD_SUBMIT || msg->cmd == OVLTREE_CMD_REQUEST_GET ||
+	       msg->cmd == OVLTREE_CMD_READY || msg->cmd == OVLTREE_CMD_DONE;
+}
+
+static struct msg msg_parse(const struct nlmsghdr *nlh)
+{
+	const struct genlmsghdr *genl = NLMSG_DATA(nlh);
+	struct msg msg = { .cmd = genl->cmd };
+
+	for_each_attr(attr, (void *)genl + GENL_HDRLEN,
+		      nlh->nlmsg_len - NLMSG_LENGTH(GENL_HDRLEN)) {
+		int type = attr_type(attr);
+
+		msg.has |= 1U << type;
+		if (msg_is_request(&msg) && type == OVLTREE_A_REQUEST_NAME)
+			snprintf(msg.name, sizeof(msg.name), "%s",
+				 (const char *)attr_data(attr));
+		else if (msg_is_request(&msg) && type == OVLTREE_A_REQUEST_MESSAGE)
+			snprintf(msg.message, sizeof(msg.message), "%s",
+				 (const char *)attr_data(attr));
+		else
+			msg.value[type] = attr_number(attr);
+	}
+	return msg;
+}
+
+/* Return: length, or -errno. */
+static int nl_receive(struct nl *nl, void *buffer, size_t size, int flags)
+{
+	int len = recv(nl->fd, buffer, size, flags);
+
+	return len < 0 ? -errno : len;
+}
+
+static int nl_parse_ack(struct nl *nl, const struct nlmsghdr *nlh,
+			const struct request *request)
+{
+	const struct nlmsgerr *err = NLMSG_DATA(nlh);
+	const void *tlvs = (const void *)(err + 1);
+
+	nl->text[0] = '\0';
+	nl->bad_attr = 0;
+	nl->missing_attr = 0;
+	if (!(nlh->nlmsg_flags & NLM_F_ACK_TLVS))
+		return err->error;
+	for_each_attr(attr, tlvs, nlh->nlmsg_len - (tlvs - (const void *)nlh)) {
+		if (attr_type(attr) == NLMSGERR_ATTR_MSG) {
+			snprintf(nl->text, sizeof(nl->text), "%s",
+				 (const char *)attr_data(attr));
+		} else if (attr_type(attr) == NLMSGERR_ATTR_OFFS) {
+			const void *at = (const void *)request + attr_number(attr);
+
+			nl->bad_attr = attr_type(at);
+		} else if (attr_type(attr) == NLMSGERR_ATTR_MISS_TYPE) {
+			nl->missing_attr = attr_number(attr);
+		}
+	}
+	return err->error;
+}
+
+static void nl_keep_event(struct nl *nl, const struct nlmsghdr *nlh)
+{
+	if (nl->nr_events == ARRAY_SIZE(nl->events))
+		ovlt_die("too many events");
+	nl->events[nl->nr_events++] = msg_parse(nlh);
+}
+
+/*
+ * Send a request and wait for what the kernel says to it. @reply takes up to @nr
+ * answers.
+ *
+ * Return: 0, or the number of answers if there were any; -errno.
+ */
+static int nl_call(struct nl *nl, struct request *request, struct msg *reply,
+		   unsigned int nr)
+{
+	char buffer[65536] __attribute__((aligned(NLMSG_ALIGNTO)));
+	unsigned int got = 0;
+	int len;
+
+	request->nlh.nlmsg_type = nl->family;
+	request->nlh.nlmsg_seq = ++nl->seq;
+	if (send(nl->fd, request, request->nlh.nlmsg_len, 0) < 0)
+		ovlt_die("send");
+	for (;;) {
+		len = nl_receive(nl, buffer, sizeof(buffer), 0);
+		if (len < 0)
+			ovlt_die("receive answer");
+		for (struct nlmsghdr *nlh = (void *)buffer; NLMSG_OK(nlh, (__u32)len);
+		     nlh = NLMSG_NEXT(nlh, len)) {
+			if (!nlh->nlmsg_seq) {
+				nl_keep_event(nl, nlh);
+				continue;
+			}
+			if (nlh->nlmsg_seq != nl->seq)
+				ovlt_die("answer to something else");
+			if (nlh->nlmsg_type == NLMSG_ERROR ||
+			    nlh->nlmsg_type == NLMSG_DONE)
+				return nl_parse_ack(nl, nlh, request) ?: got;
+			if (got < nr)
+				reply[got] = msg_parse(nlh);
+			got++;
+		}
+	}
+}
+
+/* Return: 0; -EAGAIN if no event is there; -ENOBUFS if some were lost. */
+static int nl_event_flags(struct nl *nl, struct msg *msg, int flags)
+{
+	char buffer[65536] __attribute__((aligned(NLMSG_ALIGNTO)));
+	int len;
+
+	if (nl->nr_events) {
+		*msg = nl->events[0];
+		memmove(nl->events, nl->events + 1, --nl->nr_events * sizeof(*msg));
+		return 0;
+	}
+	len = nl_receive(nl, buffer, sizeof(buffer), flags);
+	if (len < 0)
+		return len;
+	*msg = msg_parse((void *)buffer);
+	return 0;
+}
+
+static struct msg nl_event(struct nl *nl)
+{
+	struct msg msg;
+	int err = nl_event_flags(nl, &msg, 0);
+
+	if (err) {
+		errno = -err;
+		ovlt_die("wait for an event");
+	}
+	return msg;
+}
+
+static int nl_no_event(struct nl *nl)
+{
+	struct msg msg;
+
+	return nl_event_flags(nl, &msg, MSG_DONTWAIT);
+}
+
+static void nl_resolve(struct nl *nl)
+{
+	struct request request = request_new(CTRL_CMD_GETFAMILY);
+	char buffer[8192] __attribute__((aligned(NLMSG_ALIGNTO)));
+	const struct nlmsghdr *nlh = (void *)buffer;
+
+	put_string(&request, CTRL_ATTR_FAMILY_NAME, OVLTREE_FAMILY_NAME);
+	request.nlh.nlmsg_flags = NLM_F_REQUEST;
+	request.nlh.nlmsg_type = GENL_ID_CTRL;
+	if (send(nl->fd, &request, request.nlh.nlmsg_len, 0) < 0 ||
+	    nl_receive(nl, buffer, sizeof(buffer), 0) < 0)
+		ovlt_die("resolve family");
+	if (nlh->nlmsg_type == NLMSG_ERROR)
+		ovlt_die("no family");
+	for_each_attr(attr, NLMSG_DATA(nlh) + GENL_HDRLEN,
+		      nlh->nlmsg_len - NLMSG_LENGTH(GENL_HDRLEN)) {
+		if (attr_type(attr) == CTRL_ATTR_FAMILY_ID)
+			nl->family = attr_number(attr);
+		if (attr_type(attr) != CTRL_ATTR_MCAST_GROUPS)
+			continue;
+		for_each_attr(group, attr_data(attr), attr->nla_len - NLA_HDRLEN) {
+			bool monitor = false;
+			__u32 id = 0;
+
+			for_each_attr(part, attr_data(group),
+				      group->nla_len - NLA_HDRLEN) {
+				if (attr_type(part) == CTRL_ATTR_MCAST_GRP_ID)
+					id = attr_number(part);
+				else
+					monitor = !strcmp(attr_data(part),
+							  OVLTREE_MCGRP_MONITOR);
+			}
+			nl->groups[monitor] = id;
+		}
+	}
+}
+
+static void nl_open(struct nl *nl)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK };
+	struct timeval timeout = { .tv_sec = OVLT_TIMEOUT / 2 };
+	int one = 1;
+
+	memset(nl, 0, sizeof(*nl));
+	nl->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+	if (nl->fd < 0 || bind(nl->fd, (void *)&addr, sizeof(addr)) ||
+	    setsockopt(nl->fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one)) ||
+	    setsockopt(nl->fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one)) ||
+	    setsockopt(nl->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)))
+		ovlt_die("netlink socket");
+	nl_resolve(nl);
+}
+
+static void nl_close(struct nl *nl)
+{
+	close(nl->fd);
+	nl->fd = -1;
+}
+
+/* Return: 0 or -errno. */
+static int nl_join(struct nl *nl, bool monitor)
+{
+	return setsockopt(nl->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP,
+			  &nl->groups[monitor], sizeof(__u32)) ? -errno : 0;
+}
+
+/*
+ * The commands: 0 or more, or -errno
+ */
+
+static int nl_simple(struct nl *nl, __u8 cmd)
+{
+	struct request request = request_new(cmd);
+
+	return nl_call(nl, &request, NULL, 0);
+}
+
+static int nl_serve(struct nl *nl)
+{
+	int ret = nl_simple(nl, OVLTREE_CMD_SERVE);
+
+	return ret < 0 ? ret : 0;
+}
+
+static struct request attach_request(int mnt_fd, const char *target)
+{
+	struct request request = request_new(OVLTREE_CMD_SUBMIT);
+	int fd = ovlt_open(target, O_PATH);
+
+	put_u32(&request, OVLTREE_A_REQUEST_KIND, OVLTREE_KIND_ATTACH);
+	put_u32(&request, OVLTREE_A_REQUEST_MNT_FD, mnt_fd);
+	put_u32(&request, OVLTREE_A_REQUEST_TARGET_FD, fd);
+	return request;
+}
+
+static struct request detach_request(__u64 mnt_id, __u32 flags)
+{
+	struct request request = request_new(OVLTREE_CMD_SUBMIT);
+
+	put_u32(&request, OVLTREE_A_REQUEST_KIND, OVLTREE_KIND_DETACH);
+	put_u64(&request, OVLTREE_A_REQUEST_MNT_ID, mnt_id);
+	if (flags)
+		put_u32(&request, OVLTREE_A_REQUEST_DETACH_FLAGS, flags);
+	return request;
+}
+
+static int nl_submit(struct nl *nl, struct request *request, __u64 *id)
+{
+	struct msg reply;
+	int ret = nl_call(nl, request, &reply, 1);
+
+	if (ret < 0)
+		return ret;
+	if (ret != 1 || reply.has != 1U << OVLTREE_A_REQUEST_ID)
+		ovlt_die("answer without an id");
+	if (id)
+		*id = reply.value[OVLTREE_A_REQUEST_ID];
+	return 0;
+}
+
+/* Submit what closes its descriptors at once. */
+static int nl_attach(struct nl *nl, const char *target, __u32 deadline, __u64 *id)
+{
+	int mnt_fd = ovlt_sys_fsmount("tmpfs");
+	struct request request = attach_request(mnt_fd, target);
+	int ret;
+
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, deadline);
+	ret = nl_submit(nl, &request, id);
+	close(mnt_fd);
+	return ret;
+}
+
+static int nl_detach(struct nl *nl, __u64 mnt_id, __u32 flags, __u32 deadline, __u64 *id)
+{
+	struct request request = detach_request(mnt_id, flags);
+
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, deadline);
+	return nl_submit(nl, &request, id);
+}
+
+static int nl_cancel(struct nl *nl, __u64 id)
+{
+	struct request request = request_new(OVLTREE_CMD_CANCEL);
+
+	put_u64(&request, OVLTREE_A_REQUEST_ID, id);
+	return nl_call(nl, &request, NULL, 0);
+}
+
+static int nl_dump(struct nl *nl, struct msg *msgs, unsigned int nr)
+{
+	struct request request = request_new(OVLTREE_CMD_REQUEST_GET);
+
+	request.nlh.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	return nl_call(nl, &request, msgs, nr);
+}
+
+static struct msg nl_stats(struct nl *nl)
+{
+	struct request request = request_new(OVLTREE_CMD_STATS_GET);
+	struct msg msg = {};
+
+	if (nl_call(nl, &request, &msg, 1) != 1)
+		ovlt_die("no counters");
+	return msg;
+}
+
+#define STAT(nl, name) (nl_stats(nl).value[OVLTREE_A_STATS_##name])
+
+static struct ovltree_attach attach_entry(__u64 id)
+{
+	return (struct ovltree_attach) { .flags = OVLTREE_ATTACH_REQUEST, .id = id };
+}
+
+static struct ovltree_detach detach_entry(__u64 id)
+{
+	return (struct ovltree_detach) { .flags = OVLTREE_DETACH_REQUEST, .mnt_id = id };
+}
+
+/* ATTACH of one request: 0 or the entry's error */
+static int commit_attach(int dev, __u64 id)
+{
+	struct ovltree_attach entry = attach_entry(id);
+	struct ovltree_result result;
+	int ret = ovlt_attach(dev, 0, &entry, 1, &result);
+
+	return ret < 0 ? ret : result.error;
+}
+
+static int commit_detach(int dev, __u64 id)
+{
+	struct ovltree_detach entry = detach_entry(id);
+	struct ovltree_result result;
+	int ret = ovlt_detach(dev, &entry, 1, &result);
+
+	return ret < 0 ? ret : result.error;
+}
+
+#define EXPECT_DONE(error_, id_, done) do { \
+	const struct msg __msg = (done); \
+	EXPECT_EQ(OVLTREE_CMD_DONE, __msg.cmd); \
+	EXPECT_EQ(error_, (__s32)__msg.value[OVLTREE_A_REQUEST_ERROR]) \
+		TH_LOG("message: %s", __msg.message); \
+	EXPECT_EQ(id_, __msg.value[OVLTREE_A_REQUEST_ID]); \
+} while (0)
+
+/* Each test has a network namespace, and with it a queue, of its own. */
+FIXTURE(netlink)
+{
+	struct ovlt_room room;
+	struct ovltree_result results[8];
+	struct nl daemon, monitor, client;
+	__u64 id;
+};
+
+FIXTURE_SETUP(netlink)
+{
+	ovlt_room_enter(&self->room);
+	ASSERT_EQ(0, unshare(CLONE_NEWNET));
+	ovlt_simple_layers();
+	ovlt_mkdirs("t0", "t1", "t2", "t3", NULL);
+	nl_open(&self->daemon);
+	nl_open(&self->monitor);
+	nl_open(&self->client);
+	ASSERT_EQ(0, nl_join(&self->daemon, false));
+	ASSERT_EQ(0, nl_join(&self->monitor, true));
+	ASSERT_EQ(0, nl_serve(&self->daemon));
+}
+
+FIXTURE_TEARDOWN(netlink)
+{
+	static const char *const targets[] = { "t0", "t1", "t2", "t3" };
+
+	nl_close(&self->client);
+	nl_close(&self->monitor);
+	nl_close(&self->daemon);
+	for (int i = 0; i < ARRAY_SIZE(targets); i++)
+		umount2(targets[i], MNT_DETACH);
+	EXPECT_ROOM_CLEAN(&self->room);
+}
+
+#define EXPECT_MOUNTED(mounted, target) \
+	EXPECT_EQ(mounted, !!ovlt_find_mount(ovlt_mountinfo(), "/tmp/" target))
+
+/*
+ * Attaching
+ */
+
+TEST_F(netlink, attach)
+{
+	struct request request;
+	struct ovltree_attach entry;
+	struct msg msg;
+	__u64 mnt_id;
+	int mnt_fd;
+
+	mnt_fd = ovlt_prepare_one(self->room.dev, ovlt_simple_tree());
+	ASSERT_LE(0, mnt_fd);
+	request = attach_request(mnt_fd, "t0");
+	put_string(&request, OVLTREE_A_REQUEST_NAME, "a container");
+	put_u8(&request, OVLTREE_A_REQUEST_PRIORITY, 7);
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
+	ASSERT_EQ(0, nl_submit(&self->client, &request, &self->id));
+	EXPECT_NE(0, self->id);
+	/* The descriptor isn't needed any more. */
+	close(mnt_fd);
+	EXPECT_MOUNTED(false, "t0");
+
+	msg = nl_event(&self->daemon);
+	EXPECT_EQ(OVLTREE_CMD_READY, msg.cmd);
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(self->id, msg.value[OVLTREE_A_REQUEST_ID]);
+		EXPECT_EQ(OVLTREE_KIND_ATTACH, msg.value[OVLTREE_A_REQUEST_KIND]);
+		EXPECT_STREQ("a container", msg.name);
+		EXPECT_EQ(7, msg.value[OVLTREE_A_REQUEST_PRIORITY]);
+		EXPECT_EQ(LONG, msg.value[OVLTREE_A_REQUEST_DEADLINE_MS]);
+		EXPECT_EQ(getpid(), msg.value[OVLTREE_A_REQUEST_PID]);
+		EXPECT_EQ(0, msg.value[OVLTREE_A_REQUEST_UID]);
+		EXPECT_NE(0, msg.value[OVLTREE_A_REQUEST_CGROUP_ID]);
+		EXPECT_NE(0, msg.value[OVLTREE_A_REQUEST_USERNS_ID]);
+		EXPECT_LT(0, msg.value[OVLTREE_A_REQUEST_AGE]);
+		EXPECT_EQ(0, msg.value[OVLTREE_A_REQUEST_SEQ]);
+		EXPECT_EQ(1, nl_dump(&self->daemon, &msg, 1));
+		EXPECT_EQ(OVLTREE_CMD_REQUEST_GET, msg.cmd);
+	}
+
+	entry = attach_entry(self->id);
+	EXPECT_EQ(1, ovlt_attach(self->room.dev, 0, &entry, 1, self->results));
+	EXPECT_RESULT_OK(self->results[0]);
+	mnt_id = ovlt_mount_id(AT_FDCWD, "t0");
+	EXPECT_EQ(mnt_id, self->results[0].mnt_id);
+	EXPECT_STREQ("upper\n", ovlt_read("t0/f"));
+
+	msg = nl_event(&self->client);
+	for (int i = 0; i < 2; i++) {
+		EXPECT_DONE(0, self->id, msg);
+		EXPECT_EQ(OVLTREE_KIND_ATTACH, msg.value[OVLTREE_A_REQUEST_KIND]);
+		EXPECT_STREQ("a container", msg.name);
+		EXPECT_STREQ("", msg.message);
+		EXPECT_EQ(mnt_id, msg.value[OVLTREE_A_REQUEST_MNT_ID]);
+		EXPECT_LT(0, msg.value[OVLTREE_A_REQUEST_QUEUED]);
+		EXPECT_LT(0, msg.value[OVLTREE_A_REQUEST_HOLD]);
+		EXPECT_EQ(OVLTREE_REASON_DAEMON,
+			  msg.value[OVLTREE_A_REQUEST_COMMITTED_BY]);
+		EXPECT_EQ(1, msg.value[OVLTREE_A_REQUEST_SEQ]);
+		msg = i ? msg : nl_event(&self->monitor);
+	}
+	msg = nl_event(&self->monitor);
+	EXPECT_EQ(OVLTREE_CMD_BATCH, msg.cmd);
+	EXPECT_EQ(1, msg.value[OVLTREE_A_STATS_SUBMITTED]);
+	EXPECT_EQ(1, msg.value[OVLTREE_A_STATS_ATTACHED]);
+	EXPECT_EQ(2, msg.value[OVLTREE_A_STATS_SEQ]);
+
+	EXPECT_EQ(0, nl_dump(&self->daemon, &msg, 1));
+	msg = nl_stats(&self->client);
+	EXPECT_EQ(1, msg.value[OVLTREE_A_STATS_SUBMITTED]);
+	EXPECT_EQ(1, msg.value[OVLTREE_A_STATS_ATTACHED]);
+	EXPECT_EQ(0, msg.value[OVLTREE_A_STATS_FAILED]);
+	EXPECT_EQ(1, msg.value[OVLTREE_A_STATS_BATCHES]);
+	EXPECT_EQ(1, msg.value[OVLTREE_A_STATS_BATCH_MAX]);
+	EXPECT_EQ(0, msg.value[OVLTREE_A_STATS_QUEUED]);
+	EXPECT_EQ(QUEUE_MAX, msg.value[OVLTREE_A_STATS_QUEUE_MAX]);
+	EXPECT_EQ(QUEUE_MAX_USERNS, msg.value[OVLTREE_A_STATS_QUEUE_MAX_USERNS]);
+	EXPECT_EQ(getpid(), msg.value[OVLTREE_A_STATS_DAEMON_PID]);
+	EXPECT_EQ(2, msg.value[OVLTREE_A_STATS_SEQ]);
+}
+
+TEST_F(netlink, batch_of_all_kinds)
+{
+	struct ovltree_attach entries[4];
+	__u64 first, second;
+
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &first));
+	ASSERT_EQ(0, nl_attach(&self->client, "t1", LONG, &second));
+	EXPECT_LT(first, second);
+	entries[0] = attach_entry(second);
+	entries[1] = ovlt_entry_tree(ovlt_simple_tree(), "t2");
+	entries[2] = attach_entry(first);
+	entries[3] = ovlt_entry_mount(ovlt_sys_fsmount("tmpfs"), "t3");
+	EXPECT_EQ(4, ovlt_attach(self->room.dev, 0, entries, 4, self->results));
+	EXPECT_EQ(self->results[0].mnt_id, ovlt_mount_id(AT_FDCWD, "t1"));
+	EXPECT_EQ(self->results[2].mnt_id, ovlt_mount_id(AT_FDCWD, "t0"));
+	EXPECT_MOUNTED(true, "t2");
+	EXPECT_MOUNTED(true, "t3");
+	EXPECT_DONE(0, second, nl_event(&self->client));
+	EXPECT_DONE(0, first, nl_event(&self->client));
+	EXPECT_EQ(2, STAT(&self->daemon, BATCH_MAX));
+	close(entries[3].mnt_fd);
+}
+
+/* What only the mount locks can tell is told in the end. */
+TEST_F(netlink, attach_fails)
+{
+	int mnt_fd = ovlt_sys_fsmount("tmpfs");
+	struct request request = attach_request(mnt_fd, "t0");
+	struct msg msg;
+
+	ASSERT_EQ(0, nl_submit(&self->client, &request, &self->id));
+	ASSERT_EQ(0, ovlt_sys_move_mount(mnt_fd, "t1"));
+	EXPECT_EQ(-EINVAL, commit_attach(self->room.dev, self->id));
+	msg = nl_event(&self->client);
+	EXPECT_DONE(-EINVAL, self->id, msg);
+	EXPECT_NE('\0', msg.message[0]);
+	EXPECT_FALSE(msg.has & 1U << OVLTREE_A_REQUEST_MNT_ID);
+	EXPECT_EQ(1, STAT(&self->daemon, FAILED));
+	EXPECT_MOUNTED(false, "t0");
+	close(mnt_fd);
+}
+
+TEST_F(netlink, target_removed)
+{
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &self->id));
+	ASSERT_EQ(0, rmdir("t0"));
+	EXPECT_EQ(-ENOENT, commit_attach(self->room.dev, self->id));
+	EXPECT_DONE(-ENOENT, self->id, nl_event(&self->client));
+}
+
+TEST_F(netlink, propagation)
+{
+	int mnt_fd = ovlt_sys_fsmount("tmpfs");
+	struct request request = attach_request(mnt_fd, "t0");
+	struct ovlt_mount *mount;
+
+	put_u32(&request, OVLTREE_A_REQUEST_PROPAGATION, MS_SHARED);
+	ASSERT_EQ(0, nl_submit(&self->client, &request, &self->id));
+	ASSERT_EQ(0, commit_attach(self->room.dev, self->id));
+	mount = ovlt_find_mount(ovlt_mountinfo(), "/tmp/t0");
+	ASSERT_NE(NULL, mount);
+	EXPECT_EQ(0, strncmp(mount->optional, "shared:", 7));
+	close(mnt_fd);
+}
+
+TEST_F(netlink, mount_namespace)
+{
+	int mnt_fd = ovlt_sys_fsmount("tmpfs");
+	int theirs = ovlt_open("/proc/self/ns/mnt", O_RDONLY);
+	struct request request = attach_request(mnt_fd, "t0");
+
+	ovlt_new_mntns();
+	/* The mountpoint is in the other mount namespace, the mount too. */
+	put_u32(&request, OVLTREE_A_REQUEST_MNTNS_FD, theirs);
+	ASSERT_EQ(0, nl_submit(&self->client, &request, &self->id));
+	EXPECT_EQ(0, commit_attach(self->room.dev, self->id));
+	EXPECT_MOUNTED(false, "t0");
+	ASSERT_EQ(0, setns(theirs, CLONE_NEWNS));
+	ASSERT_EQ(0, chdir("/tmp"));
+	EXPECT_MOUNTED(true, "t0");
+	close(theirs);
+	close(mnt_fd);
+}
+
+TEST_F(netlink, attach_refused)
+{
+	int mnt_fd = ovlt_sys_fsmount("tmpfs");
+	struct nl *nl = &self->client;
+	struct request request;
+
+	ovlt_write("file", "");
+	request = attach_request(1000, "t0");
+	EXPECT_EQ(-EBADF, nl_submit(nl, &request, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_MNT_FD, nl->bad_attr);
+	EXPECT_NE('\0', nl->text[0]);
+
+	request = request_new(OVLTREE_CMD_SUBMIT);
+	put_u32(&request, OVLTREE_A_REQUEST_KIND, OVLTREE_KIND_ATTACH);
+	put_u32(&request, OVLTREE_A_REQUEST_MNT_FD, mnt_fd);
+	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_TARGET_FD, nl->missing_attr);
+	put_u32(&request, OVLTREE_A_REQUEST_TARGET_FD, 1000);
+	EXPECT_EQ(-EBADF, nl_submit(nl, &request, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_TARGET_FD, nl->bad_attr);
+
+	request = attach_request(ovlt_open("t1", O_PATH), "t0");
+	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_MNT_FD, nl->bad_attr);
+	request = attach_request(mnt_fd, "file");
+	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_TARGET_FD, nl->bad_attr);
+	request = attach_request(mnt_fd, "t0");
+	put_u32(&request, OVLTREE_A_REQUEST_PROPAGATION, MS_SHARED | MS_SLAVE);
+	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_PROPAGATION, nl->bad_attr);
+	request = attach_request(mnt_fd, "t0");
+	put_u32(&request, OVLTREE_A_REQUEST_MNTNS_FD, 1000);
+	EXPECT_EQ(-EBADF, nl_submit(nl, &request, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_MNTNS_FD, nl->bad_attr);
+	request = attach_request(mnt_fd, "t0");
+	put_u32(&request, OVLTREE_A_REQUEST_MNTNS_FD, nl->fd);
+	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_MNTNS_FD, nl->bad_attr);
+	request = attach_request(mnt_fd, "t0");
+	put_u64(&request, OVLTREE_A_REQUEST_MNT_ID, 1);
+	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_MNT_ID, nl->bad_attr);
+	EXPECT_EQ(0, STAT(nl, SUBMITTED));
+	EXPECT_EQ(-EAGAIN, nl_no_event(&self->monitor));
+	close(mnt_fd);
+}
+
+/*
+ * Detaching
+ */
+
+TEST_F(netlink, detach)
+{
+	struct msg msg;
+	__u64 mnt_id;
+
+	ovlt_tmpfs("t0");
+	mnt_id = ovlt_mount_id(AT_FDCWD, "t0");
+	ASSERT_EQ(0, nl_detach(&self->client, mnt_id, 0, LONG, &self->id));
+	EXPECT_MOUNTED(true, "t0");
+	msg = nl_event(&self->daemon);
+	EXPECT_EQ(OVLTREE_KIND_DETACH, msg.value[OVLTREE_A_REQUEST_KIND]);
+	EXPECT_EQ(mnt_id, msg.value[OVLTREE_A_REQUEST_MNT_ID]);
+	EXPECT_EQ(0, commit_detach(self->room.dev, self->id));
+	EXPECT_MOUNTED(false, "t0");
+	msg = nl_event(&self->client);
+	EXPECT_DONE(0, self->id, msg);
+	EXPECT_EQ(mnt_id, msg.value[OVLTREE_A_REQUEST_MNT_ID]);
+	EXPECT_EQ(1, STAT(&self->daemon, DETACHED));
+}
+
+TEST_F(netlink, detach_busy)
+{
+	__u64 mnt_id;
+	int fd;
+
+	ovlt_tmpfs("t0");
+	mnt_id = ovlt_mount_id(AT_FDCWD, "t0");
+	fd = ovlt_open("t0", O_PATH);
+	ASSERT_EQ(0, nl_detach(&self->client, mnt_id, 0, LONG, &self->id));
+	EXPECT_EQ(-EBUSY, commit_detach(self->room.dev, self->id));
+	EXPECT_DONE(-EBUSY, self->id, nl_event(&self->client));
+	EXPECT_MOUNTED(true, "t0");
+
+	ASSERT_EQ(0, nl_detach(&self->client, mnt_id, OVLTREE_DETACH_FLAGS_LAZY, LONG,
+			       &self->id));
+	EXPECT_EQ(0, commit_detach(self->room.dev, self->id));
+	EXPECT_DONE(0, self->id, nl_event(&self->client));
+	EXPECT_MOUNTED(false, "t0");
+	close(fd);
+}
+
+TEST_F(netlink, detach_batch_of_all_kinds)
+{
+	struct ovltree_detach entries[3];
+	__u64 first, second;
+
+	ovlt_tmpfs("t0");
+	ovlt_tmpfs("t1");
+	ovlt_tmpfs("t2");
+	ASSERT_EQ(0, nl_detach(&self->client, ovlt_mount_id(AT_FDCWD, "t0"), 0, LONG,
+			       &first));
+	ASSERT_EQ(0, nl_detach(&self->client, ovlt_mount_id(AT_FDCWD, "t1"), 0, LONG,
+			       &second));
+	entries[0] = detach_entry(second);
+	entries[1] = ovlt_entry_path("t2", 0);
+	entries[2] = detach_entry(first);
+	EXPECT_EQ(3, ovlt_detach(self->room.dev, entries, 3, self->results));
+	EXPECT_ROOM_CLEAN(&self->room);
+}
+
+/* While it waits it is in use. */
+TEST_F(netlink, detach_pins)
+{
+	ovlt_tmpfs("t0");
+	ASSERT_EQ(0, nl_detach(&self->client, ovlt_mount_id(AT_FDCWD, "t0"), 0, LONG,
+			       &self->id));
+	EXPECT_EQ(-EBUSY, ovlt_sys_umount("t0", 0));
+	EXPECT_EQ(0, nl_cancel(&self->client, self->id));
+	EXPECT_EQ(0, ovlt_sys_umount("t0", 0));
+}
+
+TEST_F(netlink, detach_gone)
+{
+	ovlt_tmpfs("t0");
+	ASSERT_EQ(0, nl_detach(&self->client, ovlt_mount_id(AT_FDCWD, "t0"), 0, LONG,
+			       &self->id));
+	ASSERT_EQ(0, ovlt_sys_umount("t0", MNT_DETACH));
+	EXPECT_EQ(-EINVAL, commit_detach(self->room.dev, self->id));
+	EXPECT_DONE(-EINVAL, self->id, nl_event(&self->client));
+}
+
+static int detach_own_root(void *arg)
+{
+	struct nl *nl = arg;
+
+	if (chroot("t0") || chdir("/"))
+		return -errno;
+	return nl_detach(nl, ovlt_mount_id(AT_FDCWD, "/"), 0, LONG, NULL);
+}
+
+TEST_F(netlink, detach_refused)
+{
+	struct nl *nl = &self->client;
+	struct request request;
+
+	EXPECT_EQ(-ENOENT, nl_detach(nl, ~0ULL, 0, LONG, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_MNT_ID, nl->bad_attr);
+	EXPECT_NE('\0', nl->text[0]);
+	request = request_new(OVLTREE_CMD_SUBMIT);
+	put_u32(&request, OVLTREE_A_REQUEST_KIND, OVLTREE_KIND_DETACH);
+	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_MNT_ID, nl->missing_attr);
+	ovlt_tmpfs("t0");
+	request = detach_request(ovlt_mount_id(AT_FDCWD, "t0"), 0);
+	put_u32(&request, OVLTREE_A_REQUEST_TARGET_FD, 0);
+	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_TARGET_FD, nl->bad_attr);
+	/* umount(2) would make the file system read-only. */
+	EXPECT_EQ(-EBUSY, ovlt_fork_wait(detach_own_root, nl));
+	ovlt_write("t0/file", "");
+	EXPECT_EQ(0, STAT(&self->daemon, SUBMITTED));
+}
+
+/*
+ * Ids in the ioctl
+ */
+
+TEST_F(netlink, ids)
+{
+	struct ovltree_attach attach[3];
+	struct ovltree_detach detach;
+
+	EXPECT_EQ(-ENOENT, commit_attach(self->room.dev, 0));
+	EXPECT_EQ(-ENOENT, commit_attach(self->room.dev, 1));
+	EXPECT_EQ(-ENOENT, commit_detach(self->room.dev, 1));
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &self->id));
+	EXPECT_EQ(-ENOENT, commit_attach(self->room.dev, self->id + 1));
+	EXPECT_EQ(-EINVAL, commit_detach(self->room.dev, self->id));
+
+	attach[0] = attach_entry(self->id);
+	attach[0].propagation = MS_SHARED;
+	attach[1] = attach_entry(self->id);
+	attach[1].target = ovlt_at(AT_FDCWD, "t1");
+	attach[2] = attach_entry(self->id);
+	attach[2].flags |= OVLTREE_ATTACH_MOUNT;
+	EXPECT_EQ(0, ovlt_attach(self->room.dev, 0, attach, 3, self->results));
+	EXPECT_RESULT(-EINVAL, ID, 0, self->results[0]);
+	EXPECT_RESULT(-EINVAL, ID, 0, self->results[1]);
+	EXPECT_RESULT(-EINVAL, ID, 0, self->results[2]);
+
+	attach[0] = ovlt_entry_tree(ovlt_simple_tree(), "t1");
+	attach[0].id = self->id;
+	EXPECT_EQ(0, ovlt_attach(self->room.dev, 0, attach, 1, self->results));
+	EXPECT_RESULT(-EINVAL, ID, 0, self->results[0]);
+	attach[0].target = (struct ovltree_path) {};
+	EXPECT_EQ(0, ovlt_prepare(self->room.dev, 0, attach, 1, self->results));
+	EXPECT_RESULT(-EINVAL, ID, 0, self->results[0]);
+	detach = detach_entry(self->id);
+	detach.flags |= OVLTREE_DETACH_LAZY;
+	EXPECT_EQ(0, ovlt_detach(self->room.dev, &detach, 1, self->results));
+	EXPECT_RESULT(-EINVAL, ID, 0, self->results[0]);
+	EXPECT_EQ(1, nl_dump(&self->daemon, NULL, 0));
+
+	/* Once only */
+	attach[0] = attach_entry(self->id);
+	attach[1] = attach_entry(self->id);
+	EXPECT_EQ(1, ovlt_attach(self->room.dev, 0, attach, 2, self->results));
+	EXPECT_RESULT(-ENOENT, ID, 0, self->results[1]);
+	EXPECT_EQ(-ENOENT, commit_attach(self->room.dev, self->id));
+}
+
+/* Another network namespace has another queue. */
+TEST_F(netlink, id_of_another_namespace)
+{
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &self->id));
+	ASSERT_EQ(0, unshare(CLONE_NEWNET));
+	EXPECT_EQ(-ENOENT, commit_attach(self->room.dev, self->id));
+	EXPECT_MOUNTED(false, "t0");
+	EXPECT_EQ(1, STAT(&self->client, QUEUED));
+}
+
+/* A request isn't to blame for another entry of its batch: it waits on. */
+TEST_F(netlink, all_or_nothing)
+{
+	struct ovltree_attach entries[3];
+	__u64 other;
+
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &self->id));
+	ASSERT_EQ(0, nl_attach(&self->client, "t1", LONG, &other));
+	nl_event(&self->daemon);
+	nl_event(&self->daemon);
+	ASSERT_EQ(0, rmdir("t1"));
+	entries[0] = attach_entry(self->id);
+	entries[1] = attach_entry(other);
+	entries[2] = ovlt_entry_tree(ovlt_simple_tree(), "t2");
+	EXPECT_EQ(0, ovlt_attach(self->room.dev, OVLTREE_BATCH_ALL, entries, 3,
+				 self->results));
+	EXPECT_CANCELED(self->results[0]);
+	EXPECT_EQ(-ENOENT, self->results[1].error);
+	EXPECT_CANCELED(self->results[2]);
+	EXPECT_MOUNTED(false, "t0");
+	EXPECT_DONE(-ENOENT, other, nl_event(&self->client));
+	EXPECT_EQ(-EAGAIN, nl_no_event(&self->client));
+	EXPECT_EQ(self->id, nl_event(&self->daemon).value[OVLTREE_A_REQUEST_ID]);
+
+	/* So it does when an entry after it can't be read. */
+	entries[1] = ovlt_entry_tree(ovlt_simple_tree(), "nothing");
+	EXPECT_EQ(0, ovlt_attach(self->room.dev, OVLTREE_BATCH_ALL, entries, 2,
+				 self->results));
+	EXPECT_CANCELED(self->results[0]);
+	EXPECT_EQ(-EAGAIN, nl_no_event(&self->client));
+
+	EXPECT_EQ(0, commit_attach(self->room.dev, self->id));
+	EXPECT_DONE(0, self->id, nl_event(&self->client));
+	EXPECT_MOUNTED(true, "t0");
+}
+
+/*
+ * Requests that nobody commits
+ */
+
+TEST_F(netlink, cancel)
+{
+	struct msg msg;
+	struct nl other;
+
+	nl_open(&other);
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &self->id));
+	EXPECT_EQ(-ENOENT, nl_cancel(&other, self->id));
+	EXPECT_EQ(OVLTREE_A_REQUEST_ID, other.bad_attr);
+	EXPECT_NE('\0', other.text[0]);
+	EXPECT_EQ(-ENOENT, nl_cancel(&self->client, self->id + 1));
+	EXPECT_EQ(0, nl_cancel(&self->client, self->id));
+	msg = nl_event(&self->client);
+	EXPECT_DONE(-ECANCELED, self->id, msg);
+	EXPECT_FALSE(msg.has & 1U << OVLTREE_A_REQUEST_COMMITTED_BY);
+	EXPECT_DONE(-ECANCELED, self->id, nl_event(&self->monitor));
+	EXPECT_EQ(-ENOENT, nl_cancel(&self->client, self->id));
+	EXPECT_EQ(-ENOENT, commit_attach(self->room.dev, self->id));
+	EXPECT_EQ(1, STAT(&self->client, CANCELLED));
+	EXPECT_EQ(0, STAT(&self->client, BATCHES));
+	EXPECT_EQ(0, STAT(&self->client, QUEUED));
+
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &self->id));
+	EXPECT_EQ(0, commit_attach(self->room.dev, self->id));
+	EXPECT_EQ(-ENOENT, nl_cancel(&self->client, self->id));
+	EXPECT_MOUNTED(true, "t0");
+	nl_close(&other);
+}
+
+TEST_F(netlink, submitter_closes)
+{
+	struct nl other;
+	__u64 theirs;
+
+	nl_open(&other);
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &self->id));
+	ASSERT_EQ(0, nl_attach(&other, "t1", LONG, &theirs));
+	nl_close(&other);
+	EXPECT_DONE(-ECANCELED, theirs, nl_event(&self->monitor));
+	EXPECT_EQ(-ENOENT, commit_attach(self->room.dev, theirs));
+	EXPECT_EQ(0, commit_attach(self->room.dev, self->id));
+	EXPECT_EQ(1, STAT(&self->daemon, CANCELLED));
+}
+
+/* What was cancelled gives up all that it held. */
+TEST_F(netlink, cancelled_lets_go)
+{
+	ovlt_tmpfs("t0");
+	ovlt_mkdir("t0/in");
+	ASSERT_EQ(0, nl_attach(&self->client, "t0/in", LONG, &self->id));
+	/* The descriptor of the mountpoint is this process' own, too. */
+	for (int fd = 3; fd < 64; fd++) {
+		if (fd != self->room.dev && fd != self->daemon.fd &&
+		    fd != self->monitor.fd && fd != self->client.fd &&
+		    fcntl(fd, F_GETFL) & O_PATH && fcntl(fd, F_GETFL) != -1)
+			close(fd);
+	}
+	EXPECT_EQ(-EBUSY, ovlt_sys_umount("t0", 0));
+	EXPECT_EQ(0, nl_cancel(&self->client, self->id));
+	EXPECT_EQ(0, ovlt_sys_umount("t0", 0));
+}
+
+TEST_F(netlink, deadline)
+{
+	struct msg msg;
+
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", 100, &self->id));
+	msg = nl_event(&self->client);
+	EXPECT_DONE(0, self->id, msg);
+	EXPECT_EQ(OVLTREE_REASON_DEADLINE, msg.value[OVLTREE_A_REQUEST_COMMITTED_BY]);
+	EXPECT_LE(100 * 1000 * 1000, msg.value[OVLTREE_A_REQUEST_QUEUED]);
+	EXPECT_EQ(msg.value[OVLTREE_A_REQUEST_MNT_ID], ovlt_mount_id(AT_FDCWD, "t0"));
+	EXPECT_EQ(-ENOENT, commit_attach(self->room.dev, self->id));
+
+	ASSERT_EQ(0, nl_detach(&self->client, ovlt_mount_id(AT_FDCWD, "t0"), 0, 1,
+			       &self->id));
+	msg = nl_event(&self->client);
+	EXPECT_DONE(0, self->id, msg);
+	EXPECT_EQ(OVLTREE_REASON_DEADLINE, msg.value[OVLTREE_A_REQUEST_COMMITTED_BY]);
+	EXPECT_MOUNTED(false, "t0");
+	EXPECT_EQ(2, STAT(&self->client, EXPIRED));
+	EXPECT_EQ(2, STAT(&self->client, BATCHES));
+}
+
+TEST_F(netlink, deadline_if_not_given)
+{
+	int mnt_fd = ovlt_sys_fsmount("tmpfs");
+	struct request request = attach_request(mnt_fd, "t0");
+	struct msg msg;
+
+	ASSERT_EQ(0, nl_submit(&self->client, &request, &self->id));
+	EXPECT_EQ(1000, nl_event(&self->daemon).value[OVLTREE_A_REQUEST_DEADLINE_MS]);
+	msg = nl_event(&self->client);
+	EXPECT_DONE(0, self->id, msg);
+	EXPECT_LE(1000 * 1000 * 1000, msg.value[OVLTREE_A_REQUEST_QUEUED]);
+	close(mnt_fd);
+}
+
+TEST_F(netlink, deadlines_in_their_order)
+{
+	__u64 ids[3];
+
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &ids[0]));
+	ASSERT_EQ(0, nl_attach(&self->client, "t1", 2000, &ids[1]));
+	ASSERT_EQ(0, nl_attach(&self->client, "t2", 1, &ids[2]));
+	EXPECT_DONE(0, ids[2], nl_event(&self->client));
+	EXPECT_DONE(0, ids[1], nl_event(&self->client));
+	EXPECT_EQ(1, STAT(&self->client, QUEUED));
+	EXPECT_MOUNTED(false, "t0");
+}
+
+TEST_F(netlink, deadline_fails)
+{
+	struct msg msg;
+
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", 500, &self->id));
+	ASSERT_EQ(0, rmdir("t0"));
+	msg = nl_event(&self->client);
+	EXPECT_DONE(-ENOENT, self->id, msg);
+	EXPECT_NE('\0', msg.message[0]);
+}
+
+/*
+ * Daemons
+ */
+
+TEST_F(netlink, two_daemons)
+{
+	EXPECT_EQ(-EBUSY, nl_serve(&self->client));
+	EXPECT_NE('\0', self->client.text[0]);
+	EXPECT_EQ(0, nl_serve(&self->daemon));
+	/* In another network namespace there may be another. */
+	ASSERT_EQ(0, unshare(CLONE_NEWNET));
+	nl_close(&self->client);
+	nl_open(&self->client);
+	EXPECT_EQ(0, nl_serve(&self->client));
+}
+
+TEST_F(netlink, no_daemon)
+{
+	struct msg msg;
+
+	nl_close(&self->daemon);
+	msg = nl_event(&self->monitor);
+	EXPECT_EQ(OVLTREE_CMD_DAEMON_GONE, msg.cmd);
+	EXPECT_EQ(0, msg.value[OVLTREE_A_STATS_QUEUED]);
+	EXPECT_EQ(1, msg.value[OVLTREE_A_STATS_SEQ]);
+	EXPECT_EQ(-ENOTCONN, nl_attach(&self->client, "t0", LONG, &self->id));
+	EXPECT_NE('\0', self->client.text[0]);
+	EXPECT_FALSE(nl_stats(&self->client).has & 1U << OVLTREE_A_STATS_DAEMON_PID);
+	nl_open(&self->daemon);
+	EXPECT_EQ(0, nl_serve(&self->daemon));
+	EXPECT_EQ(0, nl_attach(&self->client, "t0", LONG, &self->id));
+}
+
+TEST_F(netlink, daemon_gone)
+{
+	struct msg msg;
+	__u64 other;
+
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &self->id));
+	ASSERT_EQ(0, nl_attach(&self->client, "t1", 1000, &other));
+	nl_close(&self->daemon);
+	msg = nl_event(&self->monitor);
+	EXPECT_EQ(OVLTREE_CMD_DAEMON_GONE, msg.cmd);
+	EXPECT_EQ(2, msg.value[OVLTREE_A_STATS_QUEUED]);
+	/* The deadline holds without one, */
+	EXPECT_DONE(0, other, nl_event(&self->client));
+	/* and the next one finds the rest. */
+	nl_open(&self->daemon);
+	ASSERT_EQ(0, nl_serve(&self->daemon));
+	ASSERT_EQ(1, nl_dump(&self->daemon, &msg, 1));
+	EXPECT_EQ(self->id, msg.value[OVLTREE_A_REQUEST_ID]);
+	EXPECT_EQ(0, commit_attach(self->room.dev, self->id));
+	EXPECT_DONE(0, self->id, nl_event(&self->client));
+}
+
+/*
+ * Lost events
+ */
+
+TEST_F(netlink, events_without_gaps)
+{
+	struct msg msg;
+
+	for (int i = 0; i < 20; i++) {
+		ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &self->id));
+		ASSERT_EQ(0, nl_cancel(&self->client, self->id));
+		nl_event(&self->client);
+	}
+	for (int i = 1; i <= 20; i++) {
+		msg = nl_event(&self->monitor);
+		EXPECT_EQ(i, msg.value[OVLTREE_A_REQUEST_SEQ]);
+	}
+	EXPECT_EQ(20, STAT(&self->monitor, SEQ));
+}
+
+TEST_F(netlink, events_lost)
+{
+	unsigned int seq = 0, lost = 0;
+	struct msg msg;
+	int size = 1, ret;
+	__u64 kept;
+
+	ASSERT_EQ(0, setsockopt(self->monitor.fd, SOL_SOCKET, SO_RCVBUF, &size,
+				sizeof(size)));
+	ASSERT_EQ(0, nl_attach(&self->client, "t1", LONG, &kept));
+	for (int i = 0; i < 50; i++) {
+		ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &self->id));
+		ASSERT_EQ(0, nl_cancel(&self->client, self->id));
+		nl_event(&self->client);
+	}
+	while ((ret = nl_event_flags(&self->monitor, &msg, MSG_DONTWAIT)) != -EAGAIN) {
+		if (ret == -ENOBUFS) {
+			lost++;
+			continue;
+		}
+		ASSERT_EQ(0, ret);
+		EXPECT_EQ(++seq, msg.value[OVLTREE_A_REQUEST_SEQ]);
+	}
+	EXPECT_EQ(1, lost);
+	EXPECT_GT(50, seq);
+
+	/* A dump has what is there, and up to which event it is true. */
+	ASSERT_EQ(1, nl_dump(&self->monitor, &msg, 1));
+	EXPECT_EQ(kept, msg.value[OVLTREE_A_REQUEST_ID]);
+	EXPECT_EQ(50, msg.value[OVLTREE_A_REQUEST_SEQ]);
+	ASSERT_EQ(0, nl_cancel(&self->client, kept));
+	EXPECT_EQ(51, nl_event(&self->monitor).value[OVLTREE_A_REQUEST_SEQ]);
+}
+
+/*
+ * Policy: each attribute with a wrong length, an unknown attribute, and values out
+ * of range
+ */
+
+#define EXPECT_REFUSED(error_, attr_, nl, request) do { \
+	EXPECT_EQ(error_, nl_call(nl, request, NULL, 0)) \
+		TH_LOG("attribute %d", attr_); \
+	EXPECT_EQ(attr_, (nl)->bad_attr); \
+	EXPECT_NE('\0', (nl)->text[0]); \
+} while (0)
+
+TEST_F(netlink, policy_length)
+{
+	static const struct {
+		int attr;
+		size_t len;
+	} attrs[] = {
+		{ OVLTREE_A_REQUEST_KIND, 4 },
+		{ OVLTREE_A_REQUEST_MNT_FD, 4 },
+		{ OVLTREE_A_REQUEST_TARGET_FD, 4 },
+		{ OVLTREE_A_REQUEST_MNTNS_FD, 4 },
+		{ OVLTREE_A_REQUEST_PROPAGATION, 4 },
+		{ OVLTREE_A_REQUEST_MNT_ID, 8 },
+		{ OVLTREE_A_REQUEST_DETACH_FLAGS, 4 },
+		{ OVLTREE_A_REQUEST_PRIORITY, 1 },
+		{ OVLTREE_A_REQUEST_DEADLINE_MS, 4 },
+	};
+	static const char bytes[16];
+	struct request request;
+
+	for (int i = 0; i < ARRAY_SIZE(attrs); i++) {
+		for (int by = -1; by <= 1; by += 2) {
+			request = request_new(OVLTREE_CMD_SUBMIT);
+			put(&request, attrs[i].attr, bytes, attrs[i].len + by);
+			EXPECT_REFUSED(by < 0 ? -ERANGE : -EINVAL, attrs[i].attr,
+				       &self->client, &request);
+		}
+	}
+	for (int by = -1; by <= 1; by += 2) {
+		request = request_new(OVLTREE_CMD_CANCEL);
+		put(&request, OVLTREE_A_REQUEST_ID, bytes, 8 + by);
+		EXPECT_REFUSED(by < 0 ? -ERANGE : -EINVAL, OVLTREE_A_REQUEST_ID,
+			       &self->client, &request);
+	}
+}
+
+TEST_F(netlink, policy_range)
+{
+	static const struct {
+		int attr;
+		__u32 value;
+		int error;
+	} attrs[] = {
+		{ OVLTREE_A_REQUEST_KIND, OVLTREE_KIND_DETACH + 1, -ERANGE },
+		{ OVLTREE_A_REQUEST_MNT_FD, -1, -ERANGE },
+		{ OVLTREE_A_REQUEST_TARGET_FD, AT_FDCWD, -ERANGE },
+		{ OVLTREE_A_REQUEST_MNTNS_FD, -1, -ERANGE },
+		{ OVLTREE_A_REQUEST_DETACH_FLAGS, 4, -EINVAL },
+		{ OVLTREE_A_REQUEST_DEADLINE_MS, 0, -ERANGE },
+		{ OVLTREE_A_REQUEST_DEADLINE_MS, LONG + 1, -ERANGE },
+	};
+	char name[OVLTREE_NAME_MAX + 2];
+	struct request request;
+
+	for (int i = 0; i < ARRAY_SIZE(attrs); i++) {
+		request = request_new(OVLTREE_CMD_SUBMIT);
+		put_u32(&request, attrs[i].attr, attrs[i].value);
+		EXPECT_REFUSED(attrs[i].error, attrs[i].attr, &self->client, &request);
+	}
+	memset(name, 'n', sizeof(name));
+	request = request_new(OVLTREE_CMD_SUBMIT);
+	put(&request, OVLTREE_A_REQUEST_NAME, name, OVLTREE_NAME_MAX);
+	EXPECT_REFUSED(-EINVAL, OVLTREE_A_REQUEST_NAME, &self->client, &request);
+	name[OVLTREE_NAME_MAX + 1] = '\0';
+	request = request_new(OVLTREE_CMD_SUBMIT);
+	put_string(&request, OVLTREE_A_REQUEST_NAME, name);
+	EXPECT_REFUSED(-ERANGE, OVLTREE_A_REQUEST_NAME, &self->client, &request);
+
+	/* The longest */
+	request = detach_request(~0ULL, 0);
+	put_string(&request, OVLTREE_A_REQUEST_NAME, name + 1);
+	EXPECT_REFUSED(-ENOENT, OVLTREE_A_REQUEST_MNT_ID, &self->client, &request);
+}
+
+TEST_F(netlink, policy_unknown)
+{
+	static const __u8 cmds[] = {
+		OVLTREE_CMD_SERVE, OVLTREE_CMD_STATS_GET, OVLTREE_CMD_REQUEST_GET,
+	};
+	struct request request;
+
+	for (int attr = 1; attr <= OVLTREE_A_REQUEST_MAX + 1; attr++) {
+		if (attr > OVLTREE_A_REQUEST_ID && attr <= OVLTREE_A_REQUEST_DEADLINE_MS)
+			continue;
+		request = request_new(OVLTREE_CMD_SUBMIT);
+		put_u64(&request, attr, 1);
+		EXPECT_REFUSED(-EINVAL, attr, &self->client, &request);
+	}
+	request = request_new(OVLTREE_CMD_CANCEL);
+	put_u32(&request, OVLTREE_A_REQUEST_KIND, 0);
+	EXPECT_REFUSED(-EINVAL, OVLTREE_A_REQUEST_KIND, &self->client, &request);
+
+	/* These take none at all. */
+	for (int i = 0; i < ARRAY_SIZE(cmds); i++) {
+		request = request_new(cmds[i]);
+		if (cmds[i] == OVLTREE_CMD_REQUEST_GET)
+			request.nlh.nlmsg_flags |= NLM_F_DUMP;
+		put_u64(&request, OVLTREE_A_REQUEST_ID, 1);
+		EXPECT_REFUSED(-EINVAL, 0, &self->client, &request);
+	}
+	/* Nor are events commands. */
+	EXPECT_EQ(-EOPNOTSUPP, nl_simple(&self->client, OVLTREE_CMD_READY));
+	EXPECT_EQ(-EOPNOTSUPP, nl_simple(&self->client, OVLTREE_CMD_DONE));
+	EXPECT_EQ(-EOPNOTSUPP, nl_simple(&self->client, OVLTREE_CMD_DAEMON_GONE + 1));
+	EXPECT_EQ(-EOPNOTSUPP, nl_simple(&self->client, OVLTREE_CMD_REQUEST_GET));
+
+	request = request_new(OVLTREE_CMD_SUBMIT);
+	EXPECT_EQ(-EINVAL, nl_call(&self->client, &request, NULL, 0));
+	EXPECT_EQ(OVLTREE_A_REQUEST_KIND, self->client.missing_attr);
+	request = request_new(OVLTREE_CMD_CANCEL);
+	EXPECT_EQ(-EINVAL, nl_call(&self->client, &request, NULL, 0));
+	EXPECT_EQ(OVLTREE_A_REQUEST_ID, self->client.missing_attr);
+}
+
+/*
+ * Rights
+ */
+
+/* Root of a user namespace that owns neither the network namespace ... */
+static int try_all(void *arg)
+{
+	struct nl nl;
+
+	nl_open(&nl);
+	if (nl_serve(&nl) != -EPERM || !nl.text[0])
+		return -ENOTRECOVERABLE;
+	if (nl_detach(&nl, 1, 0, LONG, NULL) != -EPERM || !nl.text[0])
+		return -ENOTRECOVERABLE;
+	if (nl_cancel(&nl, 1) != -EPERM || !nl.text[0])
+		return -ENOTRECOVERABLE;
+	if (nl_dump(&nl, NULL, 0) != -EPERM || !nl.text[0])
+		return -ENOTRECOVERABLE;
+	if (nl_simple(&nl, OVLTREE_CMD_STATS_GET) != -EPERM || !nl.text[0])
+		return -ENOTRECOVERABLE;
+	if (nl_join(&nl, false) != -EPERM || nl_join(&nl, true) != -EPERM)
+		return -ENOTRECOVERABLE;
+	return 0;
+}
+
+/* ... or does. */
+static int try_own(void *arg)
+{
+	struct nl daemon, client;
+	struct msg msg;
+	int mnt_fd, ret;
+	__u64 id;
+
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET))
+		return -errno;
+	nl_open(&daemon);
+	nl_open(&client);
+	if (nl_serve(&daemon) || nl_join(&daemon, false) || nl_join(&client, true))
+		return -ENOTRECOVERABLE;
+	mnt_fd = ovlt_sys_fsmount("tmpfs");
+	ret = mnt_fd < 0 ? mnt_fd : nl_attach(&client, "t0", LONG, &id);
+	if (ret)
+		return ret;
+	msg = nl_event(&daemon);
+	if (msg.value[OVLTREE_A_REQUEST_UID] ||
+	    msg.value[OVLTREE_A_REQUEST_PID] != (__u64)getpid())
+		return -ENOTRECOVERABLE;
+	if (!ovlt_exists("t0"))
+		return -ENOENT;
+	return nl_cancel(&client, id);
+}
+
+TEST_F(netlink, user_namespace)
+{
+	int userns = ovlt_userns("0 100000 65536");
+
+	EXPECT_EQ(0, ovlt_fork_in_userns(userns, try_all, NULL));
+	EXPECT_EQ(0, ovlt_fork_in_userns(userns, try_own, NULL));
+	close(userns);
+}
+
+static int commit_as_user(void *arg)
+{
+	FIXTURE_DATA(netlink) *self = arg;
+
+	/* Rights over mounts, none over the network namespace */
+	if (unshare(CLONE_NEWNS))
+		return -errno;
+	return commit_attach(self->room.dev, self->id);
+}
+
+TEST_F(netlink, commit_from_user_namespace)
+{
+	int userns = ovlt_userns("0 100000 65536");
+
+	ASSERT_EQ(0, nl_attach(&self->client, "t0", LONG, &self->id));
+	EXPECT_EQ(-EPERM, ovlt_fork_in_userns(userns, commit_as_user, self));
+	EXPECT_EQ(1, STAT(&self->client, QUEUED));
+	EXPECT_EQ(0, commit_attach(self->room.dev, self->id));
+	close(userns);
+}
+
+/*
+ * Whoever opens a socket with fewer rights than the one who is made to write to it
+ * gains nothing.
+ */
+static int open_in_own_namespaces(void *arg)
+{
+	struct nl *nl = arg;
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
+		return -errno;
+	nl_open(nl);
+	return nl_serve(nl);
+}
+
+TEST_F(netlink, socket_of_less_rights)
+{
+	struct nl *nl = mmap(NULL, sizeof(*nl), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status;
+	pid_t pid;
+
+	ASSERT_NE(MAP_FAILED, nl);
+	/* Its descriptors are ours. */
+	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-open_in_own_namespaces(nl));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, status);
+	EXPECT_EQ(-EPERM, nl_attach(nl, "t0", LONG, NULL));
+	EXPECT_NE('\0', nl->text[0]);
+	nl_close(nl);
+	munmap(nl, sizeof(*nl));
+}
+
+/*
+ * Bounds
+ */
+
+/* Submit until it is refused. Return: how many were taken, or -errno. */
+static int submit_until_full(struct nl *nl, int *error)
+{
+	int mnt_fd = ovlt_sys_fsmount("tmpfs");
+	struct request request = attach_request(mnt_fd, ".");
+	int nr = 0;
+
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
+	while (!(*error = nl_submit(nl, &request, NULL)))
+		nr++;
+	close(mnt_fd);
+	return nr;
+}
+
+TEST_F(netlink, full_for_a_user_namespace)
+{
+	int error;
+
+	EXPECT_EQ(QUEUE_MAX_USERNS, submit_until_full(&self->client, &error));
+	EXPECT_EQ(-EDQUOT, error);
+	EXPECT_NE('\0', self->client.text[0]);
+	EXPECT_EQ(1, STAT(&self->monitor, REFUSED));
+	EXPECT_EQ(QUEUE_MAX_USERNS, STAT(&self->monitor, QUEUED));
+	EXPECT_EQ(QUEUE_MAX_USERNS, nl_dump(&self->monitor, NULL, 0));
+	EXPECT_EQ(0, nl_cancel(&self->client, 1));
+	EXPECT_EQ(0, nl_attach(&self->client, "t0", LONG, NULL));
+	EXPECT_EQ(-EDQUOT, nl_attach(&self->client, "t0", LONG, NULL));
+	nl_close(&self->client);
+	EXPECT_EQ(0, STAT(&self->daemon, QUEUED));
+	EXPECT_EQ(QUEUE_MAX_USERNS + 1, STAT(&self->daemon, CANCELLED));
+	nl_open(&self->client);
+	EXPECT_EQ(0, nl_attach(&self->client, "t0", LONG, NULL));
+}
+
+TEST_HARNESS_MAIN
