@@ -132,6 +132,7 @@ static int detach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
 		return err;
 	get_requests(mounts, requests);
 	mnt_detach_batch(mounts);
+	ovlt_requests_detached(requests, mounts);
 	batch->arg.wait_ns = mounts->wait_ns;
 	batch->arg.hold_ns = mounts->hold_ns;
 	for (unsigned int i = 0; i < mounts->nr; i++)

@@ -434,6 +434,20 @@ static unsigned int requests_end(struct ovlt_request **requests,
 	return nr;
 }
 
+/**
+ * ovlt_requests_detached - leave the mounts to mnt_detach_batch()
+ * @requests: for each entry of the batch, its request or NULL
+ * @batch: the batch; what it has detached it has put, too
+ */
+void ovlt_requests_detached(struct ovlt_request *const requests[],
+			    const struct mnt_batch *batch)
+{
+	for (unsigned int i = 0; i < batch->nr; i++) {
+		if (requests[i])
+			requests[i]->entry.mount = batch->entries[i].mount;
+	}
+}
+
 static void count_batch(struct ovlt_queue *queue, unsigned int nr, u64 hold_ns)
 {
 	struct ovlt_stats *stats = &queue->stats;
@@ -526,10 +540,12 @@ static void expiry_commit(struct expiry *expiry, enum ovltree_reason by)
 	struct mnt_batch *batch = &expiry->batch;
 	int err = 0;
 
-	if (expiry->kind == OVLTREE_KIND_ATTACH)
+	if (expiry->kind == OVLTREE_KIND_ATTACH) {
 		err = mnt_attach_batch(batch);
-	else
+	} else {
 		mnt_detach_batch(batch);
+		ovlt_requests_detached(expiry->requests, batch);
+	}
 
 	for (unsigned int i = 0; i < batch->nr; i++) {
 		if (err)

@@ -186,6 +186,8 @@ void ovlt_sock_closed(struct ovlt_queue *queue, u32 portid);
 
 struct ovlt_request *ovlt_request_claim(u64 id, enum ovltree_kind kind,
 					struct ovltree_result *result);
+void ovlt_requests_detached(struct ovlt_request *const requests[],
+			    const struct mnt_batch *batch);
 void ovlt_requests_end(struct ovlt_request **requests,
 		       const struct ovltree_result *results,
 		       const struct mnt_batch *batch, enum ovltree_reason by);
