@@ -90,7 +90,7 @@ int ctl_report(struct ctl *ctl, const struct ovlt_batch *batch,
 struct cJSON;
 struct ovlt_queue;
 
-struct ovlt_queue *ctl_open_queue(struct ctl *ctl, unsigned int flags);
+struct ovlt_queue *ctl_open_queue(unsigned int flags);
 struct cJSON *ctl_request_json(const struct ovlt_request *request);
 void ctl_print_request(const struct ovlt_request *request);
 

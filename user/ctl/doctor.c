@@ -327,9 +327,9 @@ static bool check_module(struct doctor *doctor)
 	return !err;
 }
 
-static void check_daemon(struct doctor *doctor, struct ctl *ctl)
+static void check_daemon(struct doctor *doctor)
 {
-	struct ovlt_queue *queue = ovlt_queue_new(ctl->ctx, 0);
+	struct ovlt_queue *queue = ovlt_queue_new(0);
 	struct ovlt_stats stats;
 	int err = queue ? 0 : -errno;
 
@@ -338,8 +338,9 @@ static void check_daemon(struct doctor *doctor, struct ctl *ctl)
 	ovlt_queue_free(queue);
 	if (err)
 		tell(doctor, NOTE, "daemon",
-		     err == -ENOENT ? "it needs the module, which has the queue" :
-				      "run it as root",
+		     err == -ENOENT ?
+			     "it needs the module, which has the queue" :
+			     "run it as root",
 		     "netlink family " OVLTREE_FAMILY_NAME ": %s",
 		     strerror(-err));
 	else if (!stats.has_daemon)
@@ -495,7 +496,7 @@ static int examine(struct ctl *ctl, const char *target)
 	if (ctl->json)
 		doctor.json = cJSON_CreateArray();
 	check_trials(&doctor, check_module(&doctor));
-	check_daemon(&doctor, ctl);
+	check_daemon(&doctor);
 	check_backend(&doctor, ctl);
 	if (table)
 		check_mounts(&doctor, table);

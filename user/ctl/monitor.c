@@ -16,10 +16,8 @@
 #define LOOK_MS 1000
 
 static const char *const types[] = {
-	[OVLT_EVENT_READY] = "ready",
-	[OVLT_EVENT_DONE] = "done",
-	[OVLT_EVENT_BATCH] = "batch",
-	[OVLT_EVENT_DAEMON_GONE] = "daemon-gone",
+	[OVLT_EVENT_READY] = "ready", [OVLT_EVENT_DONE] = "done",
+	[OVLT_EVENT_BATCH] = "batch", [OVLT_EVENT_DAEMON_GONE] = "daemon-gone",
 	[OVLT_EVENT_LOST] = "lost",
 };
 
@@ -219,7 +217,7 @@ int cmd_monitor(struct ctl *ctl, int argc, char *argv[])
 	status = ctl_open(ctl);
 	if (status)
 		return status;
-	queue = ctl_open_queue(ctl, OVLT_QUEUE_READY | OVLT_QUEUE_MONITOR);
+	queue = ctl_open_queue(OVLT_QUEUE_READY | OVLT_QUEUE_MONITOR);
 	if (!queue)
 		return EXIT_FAIL;
 	if (buffer)

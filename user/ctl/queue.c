@@ -24,9 +24,9 @@ static const char *kind_name(unsigned int kind)
 }
 
 /* Prints why when it fails. */
-struct ovlt_queue *ctl_open_queue(struct ctl *ctl, unsigned int flags)
+struct ovlt_queue *ctl_open_queue(unsigned int flags)
 {
-	struct ovlt_queue *queue = ovlt_queue_new(ctl->ctx, flags);
+	struct ovlt_queue *queue = ovlt_queue_new(flags);
 
 	if (!queue)
 		fprintf(stderr,
@@ -57,7 +57,8 @@ struct cJSON *ctl_request_json(const struct ovlt_request *request)
 
 void ctl_print_request(const struct ovlt_request *request)
 {
-	printf("%" PRIu64 " %s age %.1f ms, deadline %u ms, priority %u, pid %u, uid %u, cgroup %" PRIu64
+	printf("%" PRIu64
+	       " %s age %.1f ms, deadline %u ms, priority %u, pid %u, uid %u, cgroup %" PRIu64
 	       ", userns %u%s%s\n",
 	       request->id, kind_name(request->kind), request->age_ns / 1e6,
 	       request->deadline_ms, request->priority, request->pid,
@@ -180,7 +181,7 @@ static int show(struct ctl *ctl, int argc, char *argv[],
 	status = ctl_open(ctl);
 	if (status)
 		return status;
-	queue = ctl_open_queue(ctl, 0);
+	queue = ctl_open_queue(0);
 	if (!queue)
 		return EXIT_FAIL;
 	err = fn(ctl, queue);

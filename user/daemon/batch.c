@@ -99,18 +99,21 @@ static void rank(struct candidate *candidates, size_t nr)
 	qsort(candidates, nr, sizeof(*candidates), by_turn);
 }
 
-/* At least one, whatever it costs. */
-static size_t bound(const struct limits *limits, size_t nr)
+/**
+ * batch_bound() - tell how many requests a batch may have
+ * @limits: its bounds
+ *
+ * Return: the number; at least one, whatever that costs.
+ */
+size_t batch_bound(const struct limits *limits)
 {
-	size_t affordable = nr;
+	size_t affordable = limits->max;
 
 	if (limits->hold && limits->cost)
 		affordable = limits->hold / limits->cost;
 	if (!affordable)
-		affordable = 1;
-	if (nr > affordable)
-		nr = affordable;
-	return nr > limits->max ? limits->max : nr;
+		return 1;
+	return affordable < limits->max ? affordable : limits->max;
 }
 
 /**
@@ -136,11 +139,13 @@ int batch_choose(const struct queue *queue, const struct limits *limits,
 		return -ENOMEM;
 	for (size_t i = 0; i < queue->nr; i++) {
 		candidates[i].request = &queue->requests[i];
-		candidates[i].old =
-			queue->requests[i].since + limits->age <= limits->now;
+		candidates[i].old = queue->requests[i].since + limits->age <=
+				    limits->now;
 	}
 	rank(candidates, queue->nr);
-	*nr = bound(limits, queue->nr);
+	*nr = batch_bound(limits);
+	if (*nr > queue->nr)
+		*nr = queue->nr;
 	for (size_t i = 0; i < *nr; i++)
 		ids[i] = candidates[i].request->id;
 	free(candidates);
@@ -152,7 +157,7 @@ int batch_choose(const struct queue *queue, const struct limits *limits,
  * @queue: what waits
  * @last: when the last one began
  * @interval: the least time from one to the next
- * @max: most requests in a batch
+ * @max: most requests in a batch, as batch_bound() tells
  *
  * The first request after a pause goes at once. Those that follow it closely
  * are gathered until @interval has passed, a batch is full, or half the time to

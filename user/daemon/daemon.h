@@ -113,6 +113,7 @@ struct limits {
 	uint64_t cost;
 };
 
+size_t batch_bound(const struct limits *limits);
 int batch_choose(const struct queue *queue, const struct limits *limits,
 		 uint64_t *ids, size_t *nr);
 uint64_t batch_due(const struct queue *queue, uint64_t last, uint64_t interval,
@@ -197,7 +198,6 @@ uint64_t notify_watchdog(void);
 /**
  * struct server - the daemon of a network namespace
  * @config: settings
- * @ctx: for the queue
  * @kernel: the kernel's queue, NULL while there is no module
  * @queue: what waits
  * @stats: the kernel's counters, as last seen
@@ -208,7 +208,6 @@ uint64_t notify_watchdog(void);
  */
 struct server {
 	struct config config;
-	struct ovlt_ctx *ctx;
 	struct ovlt_queue *kernel;
 	struct queue queue;
 	struct ovlt_stats stats;

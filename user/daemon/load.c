@@ -28,18 +28,20 @@ void load_explain(const struct load_facts *facts, char *why, size_t size)
 	bool must_sign = facts->lockdown || facts->sig_enforce;
 
 	if (facts->err == -ENOENT && !facts->vermagic[0])
-		snprintf(why, size,
-			 "there is no module " MODULE
-			 " for Linux %s; build it for this kernel and run depmod",
-			 facts->release);
+		snprintf(
+			why, size,
+			"there is no module " MODULE
+			" for Linux %s; build it for this kernel and run depmod",
+			facts->release);
 	else if (facts->vermagic[0] && !is_for(facts->vermagic, facts->release))
 		snprintf(
 			why, size,
 			"the module is for Linux %.*s, and this is %s; build it for this kernel",
 			(int)strcspn(facts->vermagic, " "), facts->vermagic,
 			facts->release);
-	else if (must_sign && (!facts->is_signed || facts->err == -EKEYREJECTED ||
-			       facts->err == -ENOKEY))
+	else if (must_sign &&
+		 (!facts->is_signed || facts->err == -EKEYREJECTED ||
+		  facts->err == -ENOKEY))
 		snprintf(
 			why, size,
 			"the module %s, and %s; sign it with a key that the kernel trusts",
@@ -129,8 +131,7 @@ static void find_missing(struct kmod_module *module, struct load_facts *facts)
 	char *symbols = read_all("/proc/kallsyms");
 	struct kmod_list *list = NULL, *item;
 
-	if (!symbols ||
-	    kmod_module_get_dependency_symbols(module, &list) < 0) {
+	if (!symbols || kmod_module_get_dependency_symbols(module, &list) < 0) {
 		free(symbols);
 		return;
 	}

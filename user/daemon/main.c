@@ -261,8 +261,7 @@ int main(int argc, char *argv[])
 		return status;
 	loop.signals = make_signals();
 	loop.timer = make_timer();
-	server.ctx = ovlt_ctx_new();
-	if (loop.signals < 0 || loop.timer < 0 || !server.ctx) {
+	if (loop.signals < 0 || loop.timer < 0) {
 		log_msg(LOG_ERR, "%s", strerror(errno));
 		return EXIT_FAIL;
 	}

@@ -30,8 +30,8 @@ int queue_add(struct queue *queue, const struct ovlt_request *request,
 	}
 	if (queue->nr == queue->size) {
 		size = 2 * queue->size + 64;
-		requests = reallocarray(queue->requests, size,
-					sizeof(*requests));
+		requests =
+			reallocarray(queue->requests, size, sizeof(*requests));
 		if (!requests)
 			return -ENOMEM;
 		queue->requests = requests;

@@ -48,7 +48,7 @@ static int begin(struct server *server)
 {
 	int err;
 
-	server->kernel = ovlt_queue_new(server->ctx, OVLT_QUEUE_READY);
+	server->kernel = ovlt_queue_new(OVLT_QUEUE_READY);
 	if (!server->kernel)
 		return -errno;
 	err = ovlt_queue_serve(server->kernel);
@@ -70,8 +70,7 @@ int server_open(struct server *server)
 	char why[512] = "the module isn't loaded";
 	int err;
 
-	if (server->config.load_module &&
-	    load_module(why, sizeof(why))) {
+	if (server->config.load_module && load_module(why, sizeof(why))) {
 		log_msg(LOG_ERR, "%s", why);
 		return EXIT_FAIL;
 	}
@@ -101,7 +100,6 @@ void server_close(struct server *server)
 {
 	ovlt_queue_free(server->kernel);
 	queue_clear(&server->queue);
-	ovlt_ctx_unref(server->ctx);
 }
 
 /* To be polled; -1 while there is no module. */
@@ -197,14 +195,28 @@ int server_tick(struct server *server)
 	return 0;
 }
 
+static struct limits limits_of(const struct server *server)
+{
+	return (struct limits){
+		.now = now_ns(),
+		.max = server->config.batch_max,
+		.age = server->config.age_ms * NS_PER_MS,
+		.hold = server->config.hold_max_us * 1000ULL,
+		.cost = server->cost,
+	};
+}
+
 /* When the next batch is to begin. */
 uint64_t server_due(const struct server *server)
 {
+	struct limits limits;
+
 	if (!server->kernel || server->stuck)
 		return UINT64_MAX;
+	limits = limits_of(server);
 	return batch_due(&server->queue, server->last,
 			 server->config.interval_ms * NS_PER_MS,
-			 server->config.batch_max);
+			 batch_bound(&limits));
 }
 
 static const struct waiting *find(const struct queue *queue, uint64_t id)
@@ -288,8 +300,9 @@ static int commit_ids(struct server *server, const uint64_t *ids, size_t nr)
 	if (err) {
 		if (ctx)
 			ovlt_ctx_get_error(ctx, why, sizeof(why));
-		log_msg(LOG_WARNING, "%zu requests are left to the kernel: %s%s%s",
-			nr, why, why[0] ? ": " : "", strerror(-err));
+		log_msg(LOG_WARNING,
+			"%zu requests are left to the kernel: %s%s%s", nr, why,
+			why[0] ? ": " : "", strerror(-err));
 		server->stuck = true;
 	}
 	ovlt_ctx_unref(ctx);
@@ -301,13 +314,7 @@ static int commit_ids(struct server *server, const uint64_t *ids, size_t nr)
 /* Commit the next batch. */
 int server_commit(struct server *server)
 {
-	struct limits limits = {
-		.now = now_ns(),
-		.max = server->config.batch_max,
-		.age = server->config.age_ms * NS_PER_MS,
-		.hold = server->config.hold_max_us * 1000ULL,
-		.cost = server->cost,
-	};
+	struct limits limits = limits_of(server);
 	uint64_t *ids = calloc(limits.max, sizeof(*ids));
 	size_t nr = 0;
 	int err = ids ? 0 : -ENOMEM;

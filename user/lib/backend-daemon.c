@@ -44,7 +44,7 @@ static int daemon_open(struct ovlt_ctx *ctx, struct ovlt_info *info)
 	struct ovlt_stats stats;
 	int err;
 
-	queue = ovlt_queue_new(ctx, 0);
+	queue = ovlt_queue_new(0);
 	if (!queue)
 		return ovlt_ctx_fail(ctx, -errno,
 				     "netlink family " OVLTREE_FAMILY_NAME);
@@ -55,9 +55,8 @@ static int daemon_open(struct ovlt_ctx *ctx, struct ovlt_info *info)
 				     "netlink family " OVLTREE_FAMILY_NAME);
 	/* It may come yet, and until then there are other ways or there is time. */
 	if (!stats.has_daemon && ctx->submit.refused == OVLT_REFUSED_FAIL)
-		return ovlt_ctx_fail(
-			ctx, -ENOTCONN,
-			"no daemon serves this network namespace");
+		return ovlt_ctx_fail(ctx, -ENOTCONN,
+				     "no daemon serves this network namespace");
 	return ovlt_backend_ioctl.open(ctx, info);
 }
 
@@ -111,8 +110,8 @@ static void end(struct work *work, unsigned int index,
 static int take_ended(struct work *work, int timeout_ms)
 {
 	struct ovlt_event event;
-	int err = ovlt_queue_wait(work->queue, timeout_ms, &event,
-				  sizeof(event));
+	int err =
+		ovlt_queue_wait(work->queue, timeout_ms, &event, sizeof(event));
 
 	for (unsigned int i = 0; !err && i < work->nr; i++)
 		if (work->ids[i] == event.request.id) {
@@ -286,7 +285,7 @@ static int run(struct ovlt_ctx *ctx, unsigned int kind,
 
 	if (!work.ids || !work.direct)
 		goto out;
-	work.queue = ovlt_queue_new(ctx, 0);
+	work.queue = ovlt_queue_new(0);
 	err = work.queue ? 0 : -errno;
 	if (err && ctx->submit.refused != OVLT_REFUSED_DIRECT)
 		goto out;

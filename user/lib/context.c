@@ -168,7 +168,8 @@ int ovlt_ctx_backend(struct ovlt_ctx *ctx, const struct ovlt_backend **backend)
 	if (!ctx->backend && ctx->wanted)
 		err = try_backend(ctx, ctx->wanted);
 	if (!ctx->wanted || (err && may_do_without(ctx)))
-		for (size_t i = 0; !ctx->backend && i < ARRAY_SIZE(backends); i++)
+		for (size_t i = 0; !ctx->backend && i < ARRAY_SIZE(backends);
+		     i++)
 			if (is_automatic(backends[i]))
 				err = try_backend(ctx, backends[i]);
 	if (ctx->backend)

@@ -344,7 +344,7 @@ struct ovlt_event {
  */
 typedef int (*ovlt_request_fn)(void *data, const struct ovlt_request *request);
 
-struct ovlt_queue *ovlt_queue_new(struct ovlt_ctx *ctx, unsigned int flags);
+struct ovlt_queue *ovlt_queue_new(unsigned int flags);
 void ovlt_queue_free(struct ovlt_queue *queue);
 void ovlt_queue_set_buffer(struct ovlt_queue *queue, unsigned int bytes);
 int ovlt_queue_get_fd(const struct ovlt_queue *queue);

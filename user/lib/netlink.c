@@ -220,7 +220,8 @@ int ovlt_nl_drain(struct ovlt_nl *nl)
 			nl->lost = true;
 		else if (len < 0)
 			err = len;
-		for (; !err && nlmsg_ok(hdr, rest); hdr = nlmsg_next(hdr, &rest))
+		for (; !err && nlmsg_ok(hdr, rest);
+		     hdr = nlmsg_next(hdr, &rest))
 			if (hdr->nlmsg_type == nl->family)
 				err = nl->unasked(nl->data, hdr);
 	}

@@ -23,7 +23,6 @@
 
 /**
  * struct ovlt_queue - queue
- * @ctx: gets messages
  * @flags: OVLT_QUEUE_*
  * @calls: socket of commands, to which our requests belong
  * @events: socket of the groups, with @flags
@@ -36,7 +35,6 @@
  * @seq: number of the last event, 0 when the next may have any
  */
 struct ovlt_queue {
-	struct ovlt_ctx *ctx;
 	unsigned int flags;
 	struct ovlt_nl calls;
 	struct ovlt_nl events;
@@ -135,7 +133,6 @@ static int take_event(void *data, struct nlmsghdr *hdr)
 
 /**
  * ovlt_queue_new() - open the queue of the caller's network namespace
- * @ctx: gets messages; the queue holds a reference
  * @flags: OVLT_QUEUE_*, to listen; 0 to submit
  *
  * Thread rules: a queue is used by one thread at a time. Since: 0.1.
@@ -144,8 +141,7 @@ static int take_event(void *data, struct nlmsghdr *hdr)
  * the kernel has no such family, because the module isn't loaded;
  * EPROTONOSUPPORT without generic netlink; EPERM, ENOMEM.
  */
-OVLT_EXPORT struct ovlt_queue *ovlt_queue_new(struct ovlt_ctx *ctx,
-					      unsigned int flags)
+OVLT_EXPORT struct ovlt_queue *ovlt_queue_new(unsigned int flags)
 {
 	struct ovlt_queue *queue;
 	struct ovlt_stats stats;
@@ -158,7 +154,6 @@ OVLT_EXPORT struct ovlt_queue *ovlt_queue_new(struct ovlt_ctx *ctx,
 	queue = calloc(1, sizeof(*queue));
 	if (!queue)
 		return NULL;
-	queue->ctx = ovlt_ctx_ref(ctx);
 	queue->flags = flags;
 	err = ovlt_nl_open(&queue->calls, take_event, queue);
 	if (!err && flags)
@@ -197,7 +192,6 @@ OVLT_EXPORT void ovlt_queue_free(struct ovlt_queue *queue)
 		return;
 	ovlt_nl_close(&queue->events);
 	ovlt_nl_close(&queue->calls);
-	ovlt_ctx_unref(queue->ctx);
 	free(queue->pending);
 	free(queue->open);
 	free(queue);
@@ -215,7 +209,7 @@ OVLT_EXPORT void ovlt_queue_free(struct ovlt_queue *queue)
  * Thread rules: the thread that uses @queue. Since: 0.1.
  */
 OVLT_EXPORT void ovlt_queue_set_buffer(struct ovlt_queue *queue,
-				      unsigned int bytes)
+				       unsigned int bytes)
 {
 	struct ovlt_nl *nl = queue->flags ? &queue->events : &queue->calls;
 	size_t room = ovlt_nl_set_buffer(nl, bytes) / ANSWER_SIZE;
@@ -487,8 +481,8 @@ static int take_request(void *data, struct nlmsghdr *hdr)
 	struct dump *dump = data;
 	struct ovlt_request *requests;
 
-	requests = reallocarray(dump->requests, dump->nr + 1,
-				sizeof(*requests));
+	requests =
+		reallocarray(dump->requests, dump->nr + 1, sizeof(*requests));
 	if (!requests)
 		return -ENOMEM;
 	dump->requests = requests;

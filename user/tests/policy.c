@@ -70,7 +70,8 @@ static void config_errors(void)
 	} variants[] = {
 		{ "\nx", "line 2: \"x\" is not \"key = value\"" },
 		{ "x = 1", "line 1: there is no setting \"x\"" },
-		{ "Batch_max = 1", "line 1: there is no setting \"Batch_max\"" },
+		{ "Batch_max = 1",
+		  "line 1: there is no setting \"Batch_max\"" },
 		{ "batch_max =", "line 1: batch_max: \"\" is not a number" },
 		{ "batch_max = -1",
 		  "line 1: batch_max: \"-1\" is not a number" },
@@ -117,7 +118,8 @@ static void add(struct queue *queue, uint64_t id, uint32_t userns,
 	ASSERT_EQ(0, queue_add(queue, &request, NS_PER_S));
 }
 
-static const struct limits no_limits = { .now = NS_PER_S, .max = 16,
+static const struct limits no_limits = { .now = NS_PER_S,
+					 .max = 16,
 					 .age = NS_PER_S };
 
 /* The ids of the next batch as a text. */
@@ -274,8 +276,7 @@ static bool has(const char *text, const char *line)
 {
 	const char *at = strstr(text, line);
 
-	return at && (at == text || at[-1] == '\n') &&
-	       at[strlen(line)] == '\n';
+	return at && (at == text || at[-1] == '\n') && at[strlen(line)] == '\n';
 }
 
 static void metrics_text(void)
@@ -418,10 +419,12 @@ static void service_manager(void)
 }
 
 static const struct test tests[] = {
-	TEST(config_defaults), TEST(config_settings), TEST(config_errors),
-	TEST(choose_oldest),   TEST(choose_fair),     TEST(choose_priority),
-	TEST(choose_bounds),   TEST(due),	      TEST(queue_copy),
-	TEST(metrics_text),    TEST(load_reasons),    TEST(service_manager),
+	TEST(config_defaults), TEST(config_settings),
+	TEST(config_errors),   TEST(choose_oldest),
+	TEST(choose_fair),     TEST(choose_priority),
+	TEST(choose_bounds),   TEST(due),
+	TEST(queue_copy),      TEST(metrics_text),
+	TEST(load_reasons),    TEST(service_manager),
 };
 
 int main(void)

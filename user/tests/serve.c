@@ -51,8 +51,7 @@ static int status_of(pid_t pid)
 	int status;
 
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	return WIFEXITED(status) ? WEXITSTATUS(status) :
-				   128 + WTERMSIG(status);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static struct ovlt_stats stats(void)
@@ -88,7 +87,7 @@ static void end_daemon(int sig, int status)
 
 static void open_queue(void)
 {
-	queue = ovlt_queue_new(ctx, 0);
+	queue = ovlt_queue_new(0);
 	ASSERT(queue);
 }
 
@@ -332,15 +331,17 @@ static void many_processes(void)
 	struct ovlt_stats after;
 
 	/* The machine may need seconds to start them all. */
-	setup("interval_ms = 500\nage_ms = 5000\n");
+	setup("interval_ms = 500\nage_ms = 5000\nhold_max_us = 0\n");
 	start_daemon();
 	for (int i = 0; i < NR; i++) {
 		snprintf(target[i], sizeof(target[i]), "t%d", i);
 		ASSERT(!mkdir(target[i], 0755));
 	}
 	for (int i = 0; i < NR; i++) {
-		const char *argv[] = { program("MOUNT"), "none", target[i],
-				 "-t", "ovltree.daemon", "-o", LOWERS, NULL };
+		const char *argv[] = { program("MOUNT"), "none",
+				       target[i],	 "-t",
+				       "ovltree.daemon", "-o",
+				       LOWERS,		 NULL };
 
 		pids[i] = start(argv, NULL);
 	}
@@ -495,6 +496,8 @@ static void full(void)
 	/* There is room when they are taken back, and then a daemon at work. */
 	pid = fork();
 	if (!pid) {
+		/* Open here, it would keep them. */
+		ovlt_queue_free(queue);
 		set_refused(OVLT_REFUSED_WAIT, 0);
 		_exit(attach_options("m").error != 0);
 	}
@@ -555,8 +558,9 @@ static void second_daemon(void)
 	setup("");
 	start_daemon();
 	ASSERT_EQ(3, status_of(start(argv, "log2")));
-	ASSERT_STR("ovltreed: another daemon serves this network namespace already\n",
-		   get("log2"));
+	ASSERT_STR(
+		"ovltreed: another daemon serves this network namespace already\n",
+		get("log2"));
 	ASSERT_OK(attach_options("m"));
 	ASSERT_EQ(1, stats().attached);
 	/* In another network namespace there is room for one. */
@@ -581,8 +585,9 @@ static void bad_config(void)
 
 	setup("batch_max = many\n");
 	ASSERT_EQ(2, status_of(start(argv, "log")));
-	ASSERT_STR("ovltreed: conf: line 1: batch_max: \"many\" is not a number\n",
-		   get("log"));
+	ASSERT_STR(
+		"ovltreed: conf: line 1: batch_max: \"many\" is not a number\n",
+		get("log"));
 	put("conf", "");
 	start_daemon();
 	/* One that is wrong leaves the old one in force. */
@@ -605,7 +610,7 @@ static void lost_events(void)
 
 	setup("");
 	start_daemon();
-	listener = ovlt_queue_new(ctx, OVLT_QUEUE_READY | OVLT_QUEUE_MONITOR);
+	listener = ovlt_queue_new(OVLT_QUEUE_READY | OVLT_QUEUE_MONITOR);
 	ASSERT(listener);
 	ovlt_queue_set_buffer(listener, 1);
 	for (int i = 0; i < NR; i++) {
@@ -783,11 +788,20 @@ static void module_reload(void)
 }
 
 static const struct test tests[] = {
-	TEST(attach_and_detach), TEST(asynchronous),  TEST(cancelled),
-	TEST(many_processes),	 TEST(killed),	      TEST(stopped),
-	TEST(full),		 TEST(no_daemon),     TEST(second_daemon),
-	TEST(bad_config),	 TEST(lost_events),   TEST(signals),
-	TEST(service_manager),	 TEST(module_reload),
+	TEST(attach_and_detach),
+	TEST(asynchronous),
+	TEST(cancelled),
+	TEST(many_processes),
+	TEST(killed),
+	TEST(stopped),
+	TEST(full),
+	TEST(no_daemon),
+	TEST(second_daemon),
+	TEST(bad_config),
+	TEST(lost_events),
+	TEST(signals),
+	TEST(service_manager),
+	TEST(module_reload),
 };
 
 int main(void)
