@@ -213,6 +213,7 @@ int cmd_attach(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct option long_options[] = {
 		CTL_OPTIONS,
+		CTL_SUBMIT_OPTIONS,
 		{ "all-or-nothing", no_argument, NULL, OPT_ALL },
 		{ "fstab", required_argument, NULL, OPT_FSTAB },
 		{ "options", required_argument, NULL, 'o' },

@@ -20,6 +20,7 @@
  * struct ctl - what was said before the subcommand, or can be said after it too
  * @backend: name of the backend, NULL is the first that works
  * @json: results go to standard output as JSON
+ * @submit: how requests to the daemon are submitted
  * @verbose: the library's messages go to standard error
  * @ctx: made by ctl_open()
  */
@@ -27,6 +28,7 @@ struct ctl {
 	const char *backend;
 	bool json;
 	bool verbose;
+	struct ovlt_submit_options submit;
 	struct ovlt_ctx *ctx;
 };
 
@@ -39,6 +41,13 @@ enum {
 	OPT_FORCE,
 	OPT_ID,
 	OPT_THREADS,
+	OPT_SUBMIT,
+	OPT_NAME,
+	OPT_PRIORITY,
+	OPT_DEADLINE,
+	OPT_REFUSED,
+	OPT_WAIT,
+	OPT_BUFFER,
 };
 
 /* clang-format off */
@@ -47,9 +56,18 @@ enum {
 	{ "json", no_argument, NULL, OPT_JSON },		\
 	{ "verbose", no_argument, NULL, 'v' },			\
 	{ "help", no_argument, NULL, 'h' }
+
+#define CTL_SUBMIT_OPTIONS						\
+	{ "submit", no_argument, NULL, OPT_SUBMIT },			\
+	{ "name", required_argument, NULL, OPT_NAME },			\
+	{ "priority", required_argument, NULL, OPT_PRIORITY },		\
+	{ "deadline", required_argument, NULL, OPT_DEADLINE },		\
+	{ "refused", required_argument, NULL, OPT_REFUSED },		\
+	{ "wait", required_argument, NULL, OPT_WAIT }
 /* clang-format on */
 
 int ctl_option(struct ctl *ctl, int opt);
+int ctl_number(const char *text, unsigned long max, unsigned int *number);
 int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int ctl_open(struct ctl *ctl);
 int ctl_fail(struct ctl *ctl, int err);
@@ -72,6 +90,11 @@ int ctl_report(struct ctl *ctl, const struct ovlt_batch *batch,
 	       struct ctl_entry *entries, size_t nr);
 
 struct cJSON;
+struct ovlt_queue;
+
+struct ovlt_queue *ctl_open_queue(unsigned int flags);
+struct cJSON *ctl_request_json(const struct ovlt_request *request);
+void ctl_print_request(const struct ovlt_request *request);
 
 void ctl_print_json(struct cJSON *json);
 void ctl_add_result(struct cJSON *json, const struct ovlt_result *result);
@@ -90,5 +113,9 @@ int cmd_doctor(struct ctl *ctl, int argc, char *argv[]);
 int cmd_info(struct ctl *ctl, int argc, char *argv[]);
 int cmd_layerset(struct ctl *ctl, int argc, char *argv[]);
 int cmd_list(struct ctl *ctl, int argc, char *argv[]);
+int cmd_metrics(struct ctl *ctl, int argc, char *argv[]);
+int cmd_monitor(struct ctl *ctl, int argc, char *argv[]);
+int cmd_queue(struct ctl *ctl, int argc, char *argv[]);
+int cmd_stats(struct ctl *ctl, int argc, char *argv[]);
 
 #endif /* CTL_H */

@@ -67,6 +67,7 @@ int cmd_detach(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct option long_options[] = {
 		CTL_OPTIONS,
+		CTL_SUBMIT_OPTIONS,
 		{ "lazy", no_argument, NULL, 'l' },
 		{ "force", no_argument, NULL, 'f' },
 		{ "id", required_argument, NULL, OPT_ID },

@@ -327,6 +327,42 @@ static bool check_module(struct doctor *doctor)
 	return !err;
 }
 
+static void check_daemon(struct doctor *doctor)
+{
+	struct ovlt_queue *queue = ovlt_queue_new(0);
+	struct ovlt_stats stats;
+	int err = queue ? 0 : -errno;
+
+	if (!err)
+		err = ovlt_queue_get_stats(queue, &stats, sizeof(stats));
+	ovlt_queue_free(queue);
+	if (err)
+		tell(doctor, NOTE, "daemon",
+		     err == -ENOENT ?
+			     "it needs the module, which has the queue" :
+			     "run it as root",
+		     "netlink family " OVLTREE_FAMILY_NAME ": %s",
+		     strerror(-err));
+	else if (!stats.has_daemon)
+		tell(doctor, NOTE, "daemon",
+		     "systemctl enable --now ovltreed; without it each process attaches its own trees",
+		     "none serves this network namespace");
+	else if (stats.expired)
+		tell(doctor, NOTE, "daemon",
+		     "it is stopped or too slow; see journalctl -u ovltreed",
+		     "process %u serves, but the kernel has done %llu requests at their deadlines",
+		     stats.daemon_pid, (unsigned long long)stats.expired);
+	else if (stats.refused)
+		tell(doctor, NOTE, "daemon",
+		     "submit less at once, or let it take more: batch_max, hold_max_us",
+		     "process %u serves, but its queue was full %llu times",
+		     stats.daemon_pid, (unsigned long long)stats.refused);
+	else
+		tell(doctor, OK, "daemon", NULL,
+		     "process %u serves, %u of %u requests wait",
+		     stats.daemon_pid, stats.queued, stats.queue_max);
+}
+
 static void check_backend(struct doctor *doctor, struct ctl *ctl)
 {
 	char why[OVLTREE_MESSAGE_MAX] = "";
@@ -460,6 +496,7 @@ static int examine(struct ctl *ctl, const char *target)
 	if (ctl->json)
 		doctor.json = cJSON_CreateArray();
 	check_trials(&doctor, check_module(&doctor));
+	check_daemon(&doctor);
 	check_backend(&doctor, ctl);
 	if (table)
 		check_mounts(&doctor, table);

@@ -19,9 +19,18 @@ static const struct feature {
 	{ OVLTREE_FEATURE_LAYERSET, "layerset" },
 };
 
+/* Passed over unless it is asked for. */
+static bool is_automatic(const char *name)
+{
+	return strcmp(name, "daemon") != 0;
+}
+
 /* Find out if a backend works; @why gets the reason if not. */
 static int try_backend(const char *name, char *why, size_t size)
 {
+	const struct ovlt_submit_options insist = {
+		.refused = OVLT_REFUSED_FAIL,
+	};
 	struct ovlt_ctx *ctx = ovlt_ctx_new();
 	struct ovlt_info info;
 	int err;
@@ -29,6 +38,7 @@ static int try_backend(const char *name, char *why, size_t size)
 	if (!ctx)
 		return -ENOMEM;
 	ovlt_ctx_set_backend(ctx, name);
+	ovlt_ctx_set_submit(ctx, &insist, sizeof(insist));
 	err = ovlt_ctx_get_info(ctx, &info, sizeof(info));
 	if (err) {
 		char text[OVLTREE_MESSAGE_MAX];
@@ -64,6 +74,8 @@ static cJSON *info_json(const struct ovlt_info *info)
 		int err = try_backend(ovlt_backend_name(i), why, sizeof(why));
 
 		cJSON_AddStringToObject(item, "backend", ovlt_backend_name(i));
+		cJSON_AddBoolToObject(item, "automatic",
+				      is_automatic(ovlt_backend_name(i)));
 		cJSON_AddBoolToObject(item, "works", !err);
 		if (err)
 			cJSON_AddStringToObject(item, "message", why);
@@ -103,10 +115,12 @@ static void print_info(const struct ovlt_info *info)
 	puts(info->features ? "" : " none");
 	puts("fallback order:");
 	for (unsigned int i = 0; ovlt_backend_name(i); i++) {
-		if (try_backend(ovlt_backend_name(i), why, sizeof(why)))
-			printf("  %s: %s\n", ovlt_backend_name(i), why);
-		else
-			printf("  %s: works\n", ovlt_backend_name(i));
+		const char *name = ovlt_backend_name(i);
+		int err = try_backend(name, why, sizeof(why));
+
+		printf("  %s%s: %s\n", name,
+		       is_automatic(name) ? "" : " (when asked for)",
+		       err ? why : "works");
 	}
 }
 

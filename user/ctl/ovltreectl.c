@@ -3,6 +3,7 @@
  * ovltreectl - attach and detach overlay trees from the command line
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,10 @@ static const struct command {
 	{ "info", cmd_info, "" },
 	{ "layerset", cmd_layerset, "-o OPTIONS [-- COMMAND [ARGUMENT]...]" },
 	{ "list", cmd_list, "" },
+	{ "metrics", cmd_metrics, "" },
+	{ "monitor", cmd_monitor, "[--buffer BYTES]" },
+	{ "queue", cmd_queue, "" },
+	{ "stats", cmd_stats, "" },
 };
 
 static void help(void)
@@ -32,11 +37,20 @@ static void help(void)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		printf("  %s %s\n", commands[i].name, commands[i].help);
 	puts("\n"
-	     "OPTIONS are those of mount(8) for an overlay. A FILE is as fstab(5) has it, - is\n"
+	     "attach and detach, through the daemon:\n"
+	     "      --submit        the same as --backend=daemon\n"
+	     "      --name=TEXT     what the requests are called\n"
+	     "      --priority=N    0 to 255, greater goes first\n"
+	     "      --deadline=MS   when the kernel does it without the daemon\n"
+	     "      --refused=HOW   without a daemon, or when its queue is full: direct, wait,\n"
+	     "                      fail\n"
+	     "      --wait=MS       longest time to wait, 0 is for ever\n");
+	puts("OPTIONS are those of mount(8) for an overlay. A FILE is as fstab(5) has it, - is\n"
 	     "standard input; entries with noauto are left out.\n"
 	     "\n"
 	     "Options, before or after the command:\n"
-	     "      --backend=NAME  ioctl, mount-api, mount-ns; or auto, the first that works\n"
+	     "      --backend=NAME  daemon, ioctl, mount-api, mount-ns; or auto, the first that\n"
+	     "                      works, daemon excepted\n"
 	     "      --json          tell results as JSON on standard output\n"
 	     "  -v, --verbose       tell on standard error what the library does\n"
 	     "  -h, --help          show this\n"
@@ -58,6 +72,46 @@ int ctl_usage(const char *fmt, ...)
 	return EXIT_USAGE;
 }
 
+/* Not 0 when it isn't a number up to @max. */
+int ctl_number(const char *text, unsigned long max, unsigned int *number)
+{
+	unsigned long value;
+	char *end;
+
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (errno || *end || end == text || *text == '-' || value > max)
+		return ctl_usage("%s is not a number from 0 to %lu", text, max);
+	*number = value;
+	return 0;
+}
+
+static int set_refused(struct ctl *ctl, const char *text)
+{
+	static const char *const names[] = {
+		[OVLT_REFUSED_DIRECT] = "direct",
+		[OVLT_REFUSED_WAIT] = "wait",
+		[OVLT_REFUSED_FAIL] = "fail",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]))
+			continue;
+		ctl->submit.refused = i;
+		return 0;
+	}
+	return ctl_usage("--refused is direct, wait or fail, not %s", text);
+}
+
+static int set_name(struct ctl *ctl, const char *text)
+{
+	if (strlen(text) > OVLTREE_NAME_MAX)
+		return ctl_usage("--name has %d bytes at most",
+				 OVLTREE_NAME_MAX);
+	ctl->submit.name = text;
+	return 0;
+}
+
 /* For what getopt_long(3) gave and the subcommand didn't take; not 0 on error. */
 int ctl_option(struct ctl *ctl, int opt)
 {
@@ -68,6 +122,19 @@ int ctl_option(struct ctl *ctl, int opt)
 	case OPT_JSON:
 		ctl->json = true;
 		return 0;
+	case OPT_SUBMIT:
+		ctl->backend = "daemon";
+		return 0;
+	case OPT_NAME:
+		return set_name(ctl, optarg);
+	case OPT_PRIORITY:
+		return ctl_number(optarg, 255, &ctl->submit.priority);
+	case OPT_DEADLINE:
+		return ctl_number(optarg, 60000, &ctl->submit.deadline_ms);
+	case OPT_REFUSED:
+		return set_refused(ctl, optarg);
+	case OPT_WAIT:
+		return ctl_number(optarg, INT_MAX, &ctl->submit.wait_ms);
 	case 'v':
 		ctl->verbose = true;
 		return 0;
@@ -97,6 +164,7 @@ int ctl_open(struct ctl *ctl)
 		ovlt_ctx_set_log(ctl->ctx, log_stderr, NULL);
 	if (ovlt_ctx_set_backend(ctl->ctx, ctl->backend))
 		return ctl_usage("no backend is called %s", ctl->backend);
+	ovlt_ctx_set_submit(ctl->ctx, &ctl->submit, sizeof(ctl->submit));
 	return EXIT_SUCCESS;
 }
 

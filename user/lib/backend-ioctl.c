@@ -173,6 +173,11 @@ static void fill_attach(struct request *request, struct ovlt_entry **entries,
 		struct ovltree_attach *attach = &request->attach[i];
 		const struct ovlt_entry *entry = entries[i];
 
+		if (entry->kind == OVLT_KIND_REQUEST) {
+			attach->flags |= OVLTREE_ATTACH_REQUEST;
+			attach->id = entry->mnt_id;
+			continue;
+		}
 		if (entry->kind == OVLT_KIND_TREE && entry->out_fd < 0) {
 			fill_tree(&request->trees[i], entry, &lower, &options);
 			attach->tree = to_u64(&request->trees[i]);
@@ -205,7 +210,10 @@ static void fill_detach(struct request *request, struct ovlt_entry **entries)
 			detach->flags |= OVLTREE_DETACH_LAZY;
 		if (entry->flags & OVLT_FORCE)
 			detach->flags |= OVLTREE_DETACH_FORCE;
-		if (entry->kind == OVLT_KIND_ID) {
+		if (entry->kind == OVLT_KIND_REQUEST) {
+			detach->flags |= OVLTREE_DETACH_REQUEST;
+			detach->mnt_id = entry->mnt_id;
+		} else if (entry->kind == OVLT_KIND_ID) {
 			detach->flags |= OVLTREE_DETACH_ID;
 			detach->mnt_id = entry->mnt_id;
 		} else {

@@ -331,6 +331,28 @@ OVLT_EXPORT int ovlt_batch_add_layerset(struct ovlt_batch *batch,
 }
 
 /**
+ * ovlt_batch_add_request() - add a request of the queue, to commit it
+ * @batch: the batch
+ * @id: of a request to attach or to detach, as the batch is run
+ *
+ * For the daemon, see ovlt_queue_serve(); with the ioctl backend only. A request
+ * that has ended meanwhile is -ENOENT.
+ *
+ * Thread rules: the thread that uses @batch. Since: 0.1.
+ *
+ * Return: as ovlt_batch_add_tree().
+ */
+OVLT_EXPORT int ovlt_batch_add_request(struct ovlt_batch *batch, uint64_t id)
+{
+	const struct ovlt_entry template = {
+		.kind = OVLT_KIND_REQUEST,
+		.mnt_id = id,
+	};
+
+	return add_entry(batch, &template, -1, NULL, 0);
+}
+
+/**
  * ovlt_batch_set_mntns() - set the mount namespace of an entry's target
  * @batch: the batch
  * @index: the entry
@@ -528,14 +550,22 @@ static int run(struct ovlt_batch *batch, ovlt_run_fn fn, bool prepare)
 	return failed;
 }
 
-static int check_kinds(const struct ovlt_batch *batch, unsigned int kinds)
+/* The backend for a batch of certain kinds; requests are the module's. */
+static int find_backend(const struct ovlt_batch *batch, unsigned int kinds,
+			const struct ovlt_backend **backend)
 {
-	if (!batch->nr)
-		return -EINVAL;
+	unsigned int seen = 0;
+	int err;
+
 	for (unsigned int i = 0; i < batch->nr; i++)
-		if (!(kinds & 1U << batch->entries[i]->kind))
-			return -EINVAL;
-	return 0;
+		seen |= 1U << batch->entries[i]->kind;
+	if (!seen || seen & ~kinds)
+		return -EINVAL;
+	err = ovlt_ctx_backend(batch->ctx, backend);
+	if (!err && seen & 1U << OVLT_KIND_REQUEST &&
+	    *backend != &ovlt_backend_ioctl)
+		err = -EOPNOTSUPP;
+	return err;
 }
 
 /**
@@ -555,16 +585,15 @@ static int check_kinds(const struct ovlt_batch *batch, unsigned int kinds)
 OVLT_EXPORT int ovlt_batch_prepare(struct ovlt_batch *batch)
 {
 	const struct ovlt_backend *backend;
-	int err = check_kinds(batch, 1U << OVLT_KIND_TREE);
+	int err = find_backend(batch, 1U << OVLT_KIND_TREE, &backend);
 
-	if (!err)
-		err = ovlt_ctx_backend(batch->ctx, &backend);
 	return err ? err : run(batch, backend->prepare, true);
 }
 
 /**
  * ovlt_batch_attach() - attach trees and mounts
- * @batch: entries of ovlt_batch_add_tree() and ovlt_batch_add_mount()
+ * @batch: entries of ovlt_batch_add_tree(), ovlt_batch_add_mount() and
+ *	ovlt_batch_add_request()
  *
  * With the mount-api backends the entries of an all-or-nothing batch are seen
  * before the others have succeeded, and each of its trees has a descriptor
@@ -577,18 +606,19 @@ OVLT_EXPORT int ovlt_batch_prepare(struct ovlt_batch *batch)
 OVLT_EXPORT int ovlt_batch_attach(struct ovlt_batch *batch)
 {
 	const struct ovlt_backend *backend;
-	int err = check_kinds(batch,
-			      1U << OVLT_KIND_TREE | 1U << OVLT_KIND_MOUNT);
+	int err = find_backend(batch,
+			       1U << OVLT_KIND_TREE | 1U << OVLT_KIND_MOUNT |
+				       1U << OVLT_KIND_REQUEST,
+			       &backend);
 
-	if (!err)
-		err = ovlt_ctx_backend(batch->ctx, &backend);
 	return err ? err : run(batch, backend->attach, false);
 }
 
 /**
  * ovlt_batch_detach() - detach mounts
- * @batch: entries of ovlt_batch_add_target() and ovlt_batch_add_id(), without
- *	OVLT_ALL, for what is detached can't be undone
+ * @batch: entries of ovlt_batch_add_target(), ovlt_batch_add_id() and
+ *	ovlt_batch_add_request(), without OVLT_ALL, for what is detached can't be
+ *	undone
  *
  * Thread rules: the thread that uses @batch. Since: 0.1.
  *
@@ -597,13 +627,14 @@ OVLT_EXPORT int ovlt_batch_attach(struct ovlt_batch *batch)
 OVLT_EXPORT int ovlt_batch_detach(struct ovlt_batch *batch)
 {
 	const struct ovlt_backend *backend;
-	int err =
-		check_kinds(batch, 1U << OVLT_KIND_TARGET | 1U << OVLT_KIND_ID);
+	int err;
 
-	if (!err && batch->flags & OVLT_ALL)
-		err = -EINVAL;
-	if (!err)
-		err = ovlt_ctx_backend(batch->ctx, &backend);
+	if (batch->flags & OVLT_ALL)
+		return -EINVAL;
+	err = find_backend(batch,
+			   1U << OVLT_KIND_TARGET | 1U << OVLT_KIND_ID |
+				   1U << OVLT_KIND_REQUEST,
+			   &backend);
 	return err ? err : run(batch, backend->detach, false);
 }
 
@@ -620,10 +651,8 @@ OVLT_EXPORT int ovlt_batch_detach(struct ovlt_batch *batch)
 OVLT_EXPORT int ovlt_batch_make_layersets(struct ovlt_batch *batch)
 {
 	const struct ovlt_backend *backend;
-	int err = check_kinds(batch, 1U << OVLT_KIND_LAYERSET);
+	int err = find_backend(batch, 1U << OVLT_KIND_LAYERSET, &backend);
 
-	if (!err)
-		err = ovlt_ctx_backend(batch->ctx, &backend);
 	return err ? err : run(batch, backend->layerset, false);
 }
 
@@ -754,6 +783,7 @@ OVLT_EXPORT const char *ovlt_field_name(unsigned int field)
 		[OVLTREE_FIELD_PROPAGATION] = "propagation",
 		[OVLTREE_FIELD_MNT_ID] = "mount id",
 		[OVLTREE_FIELD_LAYERSET_FD] = "layer set",
+		[OVLTREE_FIELD_ID] = "request",
 	};
 
 	return field < ARRAY_SIZE(names) ? names[field] : "unknown";

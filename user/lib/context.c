@@ -12,17 +12,26 @@
 
 /* The order is that in which they are tried. */
 static const struct ovlt_backend *const backends[] = {
+	&ovlt_backend_daemon,
 	&ovlt_backend_ioctl,
 	&ovlt_backend_mountapi,
 	&ovlt_backend_mountns,
 };
 
+/* Only asked for by name: who has a batch already gains nothing by a queue. */
+static bool is_automatic(const struct ovlt_backend *backend)
+{
+	return backend != &ovlt_backend_daemon;
+}
+
 /**
  * ovlt_backend_name() - names of the backends
  * @index: which, from 0
  *
- * The order is that in which a context that is free to choose tries them.
- * "ioctl" is the ovltree module: a batch is one system call. "mount-api" are
+ * The order is that in which they are tried. "daemon" is passed over unless it
+ * is asked for: trees are prepared here and attached by a daemon, together with
+ * those of other processes; what it can't take goes to the others, see
+ * ovlt_ctx_set_submit(). "ioctl" is the ovltree module: a batch is one system call. "mount-api" are
  * the kernel's own calls, a tree at a time; idmapped layers are taken from
  * detached mounts where the kernel can (6.15 and later), otherwise as
  * "mount-ns" does. "mount-ns" is the same, but always arranges idmapped layers
@@ -144,6 +153,13 @@ static int try_backend(struct ovlt_ctx *ctx, const struct ovlt_backend *backend)
 	return 0;
 }
 
+/* The daemon was asked for, and isn't insisted on. */
+static bool may_do_without(const struct ovlt_ctx *ctx)
+{
+	return ctx->wanted == &ovlt_backend_daemon &&
+	       ctx->submit.refused == OVLT_REFUSED_DIRECT;
+}
+
 int ovlt_ctx_backend(struct ovlt_ctx *ctx, const struct ovlt_backend **backend)
 {
 	int err = 0;
@@ -151,9 +167,11 @@ int ovlt_ctx_backend(struct ovlt_ctx *ctx, const struct ovlt_backend **backend)
 	pthread_mutex_lock(&ctx->lock);
 	if (!ctx->backend && ctx->wanted)
 		err = try_backend(ctx, ctx->wanted);
-	for (size_t i = 0;
-	     !ctx->backend && !ctx->wanted && i < ARRAY_SIZE(backends); i++)
-		err = try_backend(ctx, backends[i]);
+	if (!ctx->wanted || (err && may_do_without(ctx)))
+		for (size_t i = 0; !ctx->backend && i < ARRAY_SIZE(backends);
+		     i++)
+			if (is_automatic(backends[i]))
+				err = try_backend(ctx, backends[i]);
 	if (ctx->backend)
 		err = 0;
 	*backend = ctx->backend;
@@ -165,7 +183,7 @@ int ovlt_ctx_backend(struct ovlt_ctx *ctx, const struct ovlt_backend **backend)
  * ovlt_ctx_set_backend() - choose the backend
  * @ctx: the context
  * @name: a name that ovlt_backend_name() tells; NULL or "auto" for the first
- *	that works
+ *	that works, of those that are chosen unasked
  *
  * Whether the backend works here shows when it is first used: at
  * ovlt_ctx_get_info() or at the first batch.
@@ -211,6 +229,40 @@ OVLT_EXPORT int ovlt_ctx_set_backend(struct ovlt_ctx *ctx, const char *name)
 OVLT_EXPORT void ovlt_ctx_set_threads(struct ovlt_ctx *ctx, unsigned int nr)
 {
 	ctx->threads = nr;
+}
+
+/**
+ * ovlt_ctx_set_submit() - say how the backend "daemon" submits
+ * @ctx: the context
+ * @options: what to say; the name is copied
+ * @size: sizeof(struct ovlt_submit_options) of the caller
+ *
+ * Without this call it is all zeroes: no name, the least priority, the kernel's
+ * deadline, and the work is done directly when there is no daemon or its queue
+ * is full. Directly means with the first backend of ovlt_backend_name() that
+ * works; it is "ioctl" where there is a queue at all.
+ *
+ * Thread rules: before other threads use @ctx. Since: 0.1.
+ *
+ * Return: 0; -EINVAL for a name, a priority or a deadline that the kernel
+ * doesn't take, or an unknown @refused.
+ */
+OVLT_EXPORT int ovlt_ctx_set_submit(struct ovlt_ctx *ctx,
+				    const struct ovlt_submit_options *options,
+				    size_t size)
+{
+	struct ovlt_submit_options submit = { 0 };
+
+	memcpy(&submit, options, size < sizeof(submit) ? size : sizeof(submit));
+	if ((submit.name && strlen(submit.name) > OVLTREE_NAME_MAX) ||
+	    submit.priority > 255 || submit.deadline_ms > 60000 ||
+	    submit.refused > OVLT_REFUSED_FAIL)
+		return -EINVAL;
+	snprintf(ctx->submit_name, sizeof(ctx->submit_name), "%s",
+		 submit.name ? submit.name : "");
+	submit.name = submit.name ? ctx->submit_name : NULL;
+	ctx->submit = submit;
+	return 0;
 }
 
 /**

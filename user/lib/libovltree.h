@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include <linux/ovltree.h>
+#include <linux/ovltree_netlink.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -60,12 +61,42 @@ struct ovlt_info {
  */
 typedef void (*ovlt_log_fn)(void *data, int priority, const char *message);
 
+/**
+ * enum ovlt_refused - what to do when the daemon's queue takes no request
+ * @OVLT_REFUSED_DIRECT: do the work directly
+ * @OVLT_REFUSED_WAIT: wait for a daemon, or for room in the queue
+ * @OVLT_REFUSED_FAIL: let the entry fail: -ENOTCONN, -ENOBUFS, -EDQUOT
+ */
+enum ovlt_refused {
+	OVLT_REFUSED_DIRECT,
+	OVLT_REFUSED_WAIT,
+	OVLT_REFUSED_FAIL,
+};
+
+/**
+ * struct ovlt_submit_options - how the backend "daemon" submits
+ * @name: what the requests are called, or NULL
+ * @priority: 0 to 255; greater goes first
+ * @deadline_ms: after which the kernel commits them itself; 0 is its default
+ * @refused: enum ovlt_refused
+ * @wait_ms: longest time that OVLT_REFUSED_WAIT waits; 0 is for ever
+ */
+struct ovlt_submit_options {
+	const char *name;
+	unsigned int priority;
+	unsigned int deadline_ms;
+	unsigned int refused;
+	unsigned int wait_ms;
+};
+
 struct ovlt_ctx *ovlt_ctx_new(void);
 struct ovlt_ctx *ovlt_ctx_ref(struct ovlt_ctx *ctx);
 void ovlt_ctx_unref(struct ovlt_ctx *ctx);
 void ovlt_ctx_set_log(struct ovlt_ctx *ctx, ovlt_log_fn log, void *data);
 int ovlt_ctx_set_backend(struct ovlt_ctx *ctx, const char *name);
 void ovlt_ctx_set_threads(struct ovlt_ctx *ctx, unsigned int nr);
+int ovlt_ctx_set_submit(struct ovlt_ctx *ctx,
+			const struct ovlt_submit_options *options, size_t size);
 int ovlt_ctx_get_info(struct ovlt_ctx *ctx, struct ovlt_info *info,
 		      size_t size);
 int ovlt_ctx_get_error(struct ovlt_ctx *ctx, char *text, size_t size);
@@ -160,6 +191,7 @@ int ovlt_batch_add_target(struct ovlt_batch *batch, int fd, const char *target,
 int ovlt_batch_add_id(struct ovlt_batch *batch, uint64_t mnt_id,
 		      unsigned int flags);
 int ovlt_batch_add_layerset(struct ovlt_batch *batch, struct ovlt_tree *tree);
+int ovlt_batch_add_request(struct ovlt_batch *batch, uint64_t id);
 int ovlt_batch_set_mntns(struct ovlt_batch *batch, unsigned int index, int fd);
 int ovlt_batch_set_propagation(struct ovlt_batch *batch, unsigned int index,
 			       unsigned long propagation);
@@ -177,6 +209,174 @@ void ovlt_batch_get_times(const struct ovlt_batch *batch, uint64_t *wait_ns,
 			  uint64_t *hold_ns);
 
 const char *ovlt_field_name(unsigned int field);
+
+/* Queue of requests, which a daemon commits in batches */
+
+struct ovlt_queue;
+
+/* What a queue listens to. */
+#define OVLT_QUEUE_READY (1U << 0) /* requests that come */
+#define OVLT_QUEUE_MONITOR (1U << 1) /* all else that happens */
+
+/**
+ * struct ovlt_submit - a request to be submitted
+ * @kind: enum ovltree_kind
+ * @flags: OVLT_LAZY, OVLT_FORCE
+ * @mnt_fd: attach: the mount, as ovlt_batch_take_fd() gives it
+ * @target_fd: attach: where; O_PATH suffices
+ * @mntns_fd: attach: mount namespace of the target, -1 for the caller's
+ * @propagation: attach: 0 or MS_*
+ * @mnt_id: detach: unique id of the mount
+ * @name: what it is called, or NULL
+ * @priority: 0 to 255; greater goes first
+ * @deadline_ms: after which the kernel commits it itself; 0 is its default
+ */
+struct ovlt_submit {
+	unsigned int kind;
+	unsigned int flags;
+	int mnt_fd;
+	int target_fd;
+	int mntns_fd;
+	unsigned long propagation;
+	uint64_t mnt_id;
+	const char *name;
+	unsigned int priority;
+	unsigned int deadline_ms;
+};
+
+/**
+ * struct ovlt_request - a request that waits, or that has ended
+ * @id: of this request
+ * @mnt_id: unique id of the mount
+ * @cgroup_id: cgroup of the submitter
+ * @age_ns: it waits since
+ * @queued_ns: ended: time in the queue
+ * @wait_ns: ended: time that its batch waited for locks
+ * @hold_ns: ended: time that its batch held them
+ * @kind: enum ovltree_kind
+ * @priority: greater goes first
+ * @deadline_ms: after which the kernel commits it itself
+ * @pid: process of the submitter, 0 where it can't be seen
+ * @uid: user of the submitter
+ * @userns_id: user namespace of the submitter
+ * @committed_by: ended: enum ovltree_reason
+ * @error: ended: 0 or a negative errno
+ * @name: what the submitter calls it
+ * @message: ended: why it failed
+ */
+struct ovlt_request {
+	uint64_t id;
+	uint64_t mnt_id;
+	uint64_t cgroup_id;
+	uint64_t age_ns;
+	uint64_t queued_ns;
+	uint64_t wait_ns;
+	uint64_t hold_ns;
+	uint32_t kind;
+	uint32_t priority;
+	uint32_t deadline_ms;
+	uint32_t pid;
+	uint32_t uid;
+	uint32_t userns_id;
+	uint32_t committed_by;
+	int32_t error;
+	char name[OVLTREE_NAME_MAX + 1];
+	char message[OVLTREE_MESSAGE_MAX];
+};
+
+/**
+ * struct ovlt_stats - counters of the queue since it exists
+ * @submitted: requests
+ * @attached: of these, succeeded
+ * @detached: of these, succeeded
+ * @failed: of these, failed
+ * @cancelled: of these, taken back
+ * @refused: submissions that found the queue full
+ * @expired: requests that the kernel committed at their deadline
+ * @batches: batches
+ * @hold_max_ns: longest time that a batch held the mount locks
+ * @seq: number of the last event
+ * @batch_max: most requests in a batch
+ * @queued: requests that wait now
+ * @queue_max: most that may wait
+ * @queue_max_userns: most that may wait from one user namespace
+ * @daemon_pid: process of the daemon, 0 where it can't be seen
+ * @has_daemon: there is a daemon
+ */
+struct ovlt_stats {
+	uint64_t submitted;
+	uint64_t attached;
+	uint64_t detached;
+	uint64_t failed;
+	uint64_t cancelled;
+	uint64_t refused;
+	uint64_t expired;
+	uint64_t batches;
+	uint64_t hold_max_ns;
+	uint64_t seq;
+	uint32_t batch_max;
+	uint32_t queued;
+	uint32_t queue_max;
+	uint32_t queue_max_userns;
+	uint32_t daemon_pid;
+	uint32_t has_daemon;
+};
+
+/**
+ * enum ovlt_event_type - what has happened
+ * @OVLT_EVENT_READY: a request waits
+ * @OVLT_EVENT_DONE: a request has ended; a queue that listens to nothing gets
+ *	these of its own requests
+ * @OVLT_EVENT_BATCH: a batch has ended
+ * @OVLT_EVENT_DAEMON_GONE: there is no daemon any more
+ * @OVLT_EVENT_LOST: events were lost; dumps tell what is the case now
+ */
+enum ovlt_event_type {
+	OVLT_EVENT_READY,
+	OVLT_EVENT_DONE,
+	OVLT_EVENT_BATCH,
+	OVLT_EVENT_DAEMON_GONE,
+	OVLT_EVENT_LOST,
+};
+
+/**
+ * struct ovlt_event - an event
+ * @type: enum ovlt_event_type
+ * @seq: its number, 0 if it has none
+ * @request: of OVLT_EVENT_READY and OVLT_EVENT_DONE
+ * @stats: of OVLT_EVENT_BATCH and OVLT_EVENT_DAEMON_GONE, as far as they tell
+ */
+struct ovlt_event {
+	unsigned int type;
+	uint64_t seq;
+	struct ovlt_request request;
+	struct ovlt_stats stats;
+};
+
+/**
+ * typedef ovlt_request_fn - takes a request that waits
+ * @data: as given to ovlt_queue_dump()
+ * @request: the request
+ *
+ * Return: 0, or a negative errno that ends the dump.
+ */
+typedef int (*ovlt_request_fn)(void *data, const struct ovlt_request *request);
+
+struct ovlt_queue *ovlt_queue_new(unsigned int flags);
+void ovlt_queue_free(struct ovlt_queue *queue);
+void ovlt_queue_set_buffer(struct ovlt_queue *queue, unsigned int bytes);
+int ovlt_queue_get_fd(const struct ovlt_queue *queue);
+const char *ovlt_queue_get_error(const struct ovlt_queue *queue);
+int ovlt_queue_submit(struct ovlt_queue *queue,
+		      const struct ovlt_submit *submit, size_t size,
+		      uint64_t *id);
+int ovlt_queue_cancel(struct ovlt_queue *queue, uint64_t id);
+int ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
+		    struct ovlt_event *event, size_t size);
+int ovlt_queue_dump(struct ovlt_queue *queue, ovlt_request_fn fn, void *data);
+int ovlt_queue_get_stats(struct ovlt_queue *queue, struct ovlt_stats *stats,
+			 size_t size);
+int ovlt_queue_serve(struct ovlt_queue *queue);
 
 #ifdef __cplusplus
 }

@@ -58,6 +58,7 @@ struct ovlt_backend {
 extern const struct ovlt_backend ovlt_backend_ioctl;
 extern const struct ovlt_backend ovlt_backend_mountapi;
 extern const struct ovlt_backend ovlt_backend_mountns;
+extern const struct ovlt_backend ovlt_backend_daemon;
 
 /**
  * struct ovlt_ctx - context
@@ -70,6 +71,8 @@ extern const struct ovlt_backend ovlt_backend_mountns;
  * @backend: the backend in use, NULL until one is needed
  * @info: what it can do
  * @dev_fd: /dev/ovltree
+ * @submit: how the backend "daemon" submits
+ * @submit_name: memory of its name
  * @error: text of the last error that no entry is to blame for
  */
 struct ovlt_ctx {
@@ -82,6 +85,8 @@ struct ovlt_ctx {
 	const struct ovlt_backend *backend;
 	struct ovlt_info info;
 	int dev_fd;
+	struct ovlt_submit_options submit;
+	char submit_name[OVLTREE_NAME_MAX + 1];
 	char error[OVLTREE_MESSAGE_MAX];
 };
 
@@ -166,6 +171,7 @@ enum ovlt_kind {
 	OVLT_KIND_TARGET,
 	OVLT_KIND_ID,
 	OVLT_KIND_LAYERSET,
+	OVLT_KIND_REQUEST,
 };
 
 /**
@@ -174,7 +180,7 @@ enum ovlt_kind {
  * @flags: OVLT_LAZY, OVLT_FORCE
  * @tree: OVLT_KIND_TREE: what to attach; OVLT_KIND_LAYERSET: whose lower layers
  * @mnt_fd: OVLT_KIND_MOUNT: what to attach
- * @mnt_id: OVLT_KIND_ID: what to detach
+ * @mnt_id: OVLT_KIND_ID: what to detach; OVLT_KIND_REQUEST: id of the request
  * @target: where
  * @mntns_fd: the mount namespace that @target is in, or -1
  * @propagation: 0 or MS_*, instead of the tree's

@@ -220,8 +220,9 @@ static void context(void)
 	ovlt_ctx_unref(ctx);
 	ovlt_ctx_unref(ctx);
 	ovlt_ctx_unref(NULL);
-	ASSERT_STR("ioctl", ovlt_backend_name(0));
-	ASSERT(!ovlt_backend_name(3));
+	ASSERT_STR("daemon", ovlt_backend_name(0));
+	ASSERT_STR("ioctl", ovlt_backend_name(1));
+	ASSERT(!ovlt_backend_name(4));
 }
 
 static void log_count(void *data, int priority, const char *message)
@@ -360,14 +361,13 @@ static void batch_errors(void)
 
 static void field_names(void)
 {
-	for (unsigned int i = 0; i <= OVLTREE_FIELD_LAYERSET_FD; i++) {
+	for (unsigned int i = 0; i <= OVLTREE_FIELD_ID; i++) {
 		ASSERT(ovlt_field_name(i) &&
 		       strcmp(ovlt_field_name(i), "unknown"));
 		for (unsigned int j = 0; j < i; j++)
 			ASSERT(strcmp(ovlt_field_name(i), ovlt_field_name(j)));
 	}
-	ASSERT_STR("unknown",
-		   ovlt_field_name(OVLTREE_FIELD_LAYERSET_FD + 1000));
+	ASSERT_STR("unknown", ovlt_field_name(OVLTREE_FIELD_ID + 1));
 }
 
 static const struct test tests[] = {

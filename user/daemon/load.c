@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Loading the module, and saying why it can't be. The kernel's errno alone says
+ * little, and its log may not be readable, so that the reasons are looked up.
+ */
+#include <errno.h>
+#include <libkmod.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "daemon.h"
+
+#define MODULE "ovltree"
+
+/* The kernel that a version magic is for is its first word. */
+static bool is_for(const char *vermagic, const char *release)
+{
+	size_t len = strcspn(vermagic, " ");
+
+	return strlen(release) == len && !strncmp(vermagic, release, len);
+}
+
+void load_explain(const struct load_facts *facts, char *why, size_t size)
+{
+	bool must_sign = facts->lockdown || facts->sig_enforce;
+
+	if (facts->err == -ENOENT && !facts->vermagic[0])
+		snprintf(
+			why, size,
+			"there is no module " MODULE
+			" for Linux %s; build it for this kernel and run depmod",
+			facts->release);
+	else if (facts->vermagic[0] && !is_for(facts->vermagic, facts->release))
+		snprintf(
+			why, size,
+			"the module is for Linux %.*s, and this is %s; build it for this kernel",
+			(int)strcspn(facts->vermagic, " "), facts->vermagic,
+			facts->release);
+	else if (must_sign &&
+		 (!facts->is_signed || facts->err == -EKEYREJECTED ||
+		  facts->err == -ENOKEY))
+		snprintf(
+			why, size,
+			"the module %s, and %s; sign it with a key that the kernel trusts",
+			facts->is_signed ?
+				"is signed with a key that the kernel doesn't trust" :
+				"isn't signed",
+			facts->lockdown ?
+				"the kernel is locked down (see kernel_lockdown(7))" :
+				"the kernel wants signatures (module.sig_enforce)");
+	else if (facts->missing[0])
+		snprintf(
+			why, size,
+			"the kernel lacks %s, which the module needs; build it with the patches of kmod/patches",
+			facts->missing);
+	else if (facts->err == -EINVAL)
+		snprintf(
+			why, size,
+			"the kernel refuses a symbol to the module, which imports the namespace %s; see dmesg",
+			facts->import_ns[0] ? facts->import_ns : "of none");
+	else if (facts->err == -EPERM)
+		snprintf(
+			why, size,
+			"loading the module is not permitted: CAP_SYS_MODULE is needed, and kernel.modules_disabled must be 0");
+	else if (facts->err == -ENOEXEC)
+		snprintf(
+			why, size,
+			"the kernel doesn't take the module as one of its own: %s; see dmesg",
+			strerror(ENOEXEC));
+	else
+		snprintf(why, size, "the module can't be loaded: %s; see dmesg",
+			 strerror(-facts->err));
+}
+
+static void find_info(struct kmod_module *module, struct load_facts *facts)
+{
+	struct kmod_list *list = NULL, *item;
+
+	if (kmod_module_get_info(module, &list) < 0)
+		return;
+	kmod_list_foreach(item, list)
+	{
+		const char *key = kmod_module_info_get_key(item);
+		const char *value = kmod_module_info_get_value(item);
+
+		if (!strcmp(key, "vermagic"))
+			snprintf(facts->vermagic, sizeof(facts->vermagic), "%s",
+				 value);
+		else if (!strcmp(key, "import_ns"))
+			snprintf(facts->import_ns, sizeof(facts->import_ns),
+				 "%s", value);
+		else if (!strcmp(key, "sig_id"))
+			facts->is_signed = true;
+	}
+	kmod_module_info_free_list(list);
+}
+
+/* All names of the kernel's symbols, each between blanks and line ends. */
+static char *read_all(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char *text = NULL;
+	size_t size = 0;
+
+	if (!file)
+		return NULL;
+	if (getdelim(&text, &size, '\0', file) < 0) {
+		free(text);
+		text = NULL;
+	}
+	fclose(file);
+	return text;
+}
+
+static bool has_symbol(const char *symbols, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = symbols; (at = strstr(at, name)); at += len)
+		if (at > symbols && at[-1] == ' ' &&
+		    (at[len] == '\n' || at[len] == '\t' || !at[len]))
+			return true;
+	return false;
+}
+
+static void find_missing(struct kmod_module *module, struct load_facts *facts)
+{
+	char *symbols = read_all("/proc/kallsyms");
+	struct kmod_list *list = NULL, *item;
+
+	if (!symbols || kmod_module_get_dependency_symbols(module, &list) < 0) {
+		free(symbols);
+		return;
+	}
+	kmod_list_foreach(item, list)
+	{
+		const char *name =
+			kmod_module_dependency_symbol_get_symbol(item);
+		int bind = kmod_module_dependency_symbol_get_bind(item);
+
+		if (bind == KMOD_SYMBOL_WEAK || has_symbol(symbols, name))
+			continue;
+		snprintf(facts->missing, sizeof(facts->missing), "%s", name);
+		break;
+	}
+	kmod_module_dependency_symbols_free_list(list);
+	free(symbols);
+}
+
+static void find_facts(struct kmod_module *module, struct load_facts *facts)
+{
+	char *text = read_all("/sys/kernel/security/lockdown");
+
+	facts->lockdown = text && !strstr(text, "[none]");
+	free(text);
+	text = read_all("/sys/module/module/parameters/sig_enforce");
+	facts->sig_enforce = text && text[0] == 'Y';
+	free(text);
+	find_info(module, facts);
+	find_missing(module, facts);
+}
+
+/* Loads it, unless it is there; @why gets the reason when that fails. */
+int load_module(char *why, size_t size)
+{
+	struct load_facts facts = { 0 };
+	struct kmod_list *list = NULL;
+	struct kmod_module *module = NULL;
+	struct kmod_ctx *ctx;
+	struct utsname name;
+
+	if (!access("/sys/module/" MODULE, F_OK))
+		return 0;
+	uname(&name);
+	snprintf(facts.release, sizeof(facts.release), "%s", name.release);
+	ctx = kmod_new(NULL, NULL);
+	if (!ctx) {
+		snprintf(why, size, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	facts.err = kmod_module_new_from_lookup(ctx, MODULE, &list);
+	if (!facts.err && !list)
+		facts.err = -ENOENT;
+	if (!facts.err) {
+		module = kmod_module_get_module(list);
+		facts.err = kmod_module_probe_insert_module(module, 0, NULL,
+							    NULL, NULL, NULL);
+	}
+	if (facts.err && module)
+		find_facts(module, &facts);
+	if (facts.err)
+		load_explain(&facts, why, size);
+	else
+		log_msg(LOG_NOTICE, "the module " MODULE " has been loaded");
+	kmod_module_unref(module);
+	kmod_module_unref_list(list);
+	kmod_unref(ctx);
+	return facts.err;
+}

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Backend that lets a daemon attach and detach, together with what other
+ * processes have asked for. Trees are prepared here, with the caller's rights,
+ * through the module.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+#include "private.h"
+
+/* Between two attempts to find a daemon, or room in its queue. */
+#define RETRY_MS 20
+
+/**
+ * struct work - entries that are being attached or detached
+ * @ctx: the context
+ * @queue: the queue; NULL when everything is done directly
+ * @kind: enum ovltree_kind
+ * @entries: the entries
+ * @ids: their requests; 0 where none is open
+ * @direct: the queue didn't take them
+ * @nr: number of them
+ * @nr_open: requests that haven't ended
+ * @times: gets what the locks cost
+ */
+struct work {
+	struct ovlt_ctx *ctx;
+	struct ovlt_queue *queue;
+	unsigned int kind;
+	struct ovlt_entry **entries;
+	uint64_t *ids;
+	bool *direct;
+	unsigned int nr;
+	unsigned int nr_open;
+	struct ovlt_times *times;
+};
+
+static int daemon_open(struct ovlt_ctx *ctx, struct ovlt_info *info)
+{
+	struct ovlt_queue *queue;
+	struct ovlt_stats stats;
+	int err;
+
+	queue = ovlt_queue_new(0);
+	if (!queue)
+		return ovlt_ctx_fail(ctx, -errno,
+				     "netlink family " OVLTREE_FAMILY_NAME);
+	err = ovlt_queue_get_stats(queue, &stats, sizeof(stats));
+	ovlt_queue_free(queue);
+	if (err)
+		return ovlt_ctx_fail(ctx, err,
+				     "netlink family " OVLTREE_FAMILY_NAME);
+	/* It may come yet, and until then there are other ways or there is time. */
+	if (!stats.has_daemon && ctx->submit.refused == OVLT_REFUSED_FAIL)
+		return ovlt_ctx_fail(ctx, -ENOTCONN,
+				     "no daemon serves this network namespace");
+	return ovlt_backend_ioctl.open(ctx, info);
+}
+
+static long long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+static bool is_refusal(int err)
+{
+	return err == -ENOTCONN || err == -ENOBUFS || err == -EDQUOT;
+}
+
+static unsigned int field_of(const struct work *work, int err)
+{
+	if (is_refusal(err))
+		return OVLTREE_FIELD_NONE;
+	return work->kind == OVLTREE_KIND_ATTACH ? OVLTREE_FIELD_TARGET :
+						   OVLTREE_FIELD_MNT_ID;
+}
+
+static void end(struct work *work, unsigned int index,
+		const struct ovlt_request *request)
+{
+	struct ovlt_entry *entry = work->entries[index];
+	struct ovlt_mount_id id;
+
+	work->ids[index] = 0;
+	work->nr_open--;
+	ovlt_entry_fail(entry, request->error,
+			request->error ? field_of(work, 0) : OVLTREE_FIELD_NONE,
+			0, "%s", request->message);
+	/* The requests of a batch all tell what the batch cost. */
+	if (request->wait_ns > work->times->wait_ns)
+		work->times->wait_ns = request->wait_ns;
+	if (request->hold_ns > work->times->hold_ns)
+		work->times->hold_ns = request->hold_ns;
+	if (request->error || work->kind != OVLTREE_KIND_ATTACH)
+		return;
+	entry->result.mnt_id = request->mnt_id;
+	if (!ovlt_mount_id_get(entry->kind == OVLT_KIND_MOUNT ? entry->mnt_fd :
+								entry->out_fd,
+			       "", AT_EMPTY_PATH, &id))
+		entry->result.dev = id.dev;
+}
+
+/* Take what has ended; -EAGAIN when nothing has in time. */
+static int take_ended(struct work *work, int timeout_ms)
+{
+	struct ovlt_event event;
+	int err =
+		ovlt_queue_wait(work->queue, timeout_ms, &event, sizeof(event));
+
+	for (unsigned int i = 0; !err && i < work->nr; i++)
+		if (work->ids[i] == event.request.id) {
+			end(work, i, &event.request);
+			break;
+		}
+	return err;
+}
+
+/* Submit one; while it is refused, wait if that is what was asked for. */
+static int submit_or_wait(struct work *work, const struct ovlt_submit *submit,
+			  uint64_t *id)
+{
+	const struct ovlt_submit_options *options = &work->ctx->submit;
+	long long end = now_ms() + options->wait_ms;
+	int err;
+
+	for (;;) {
+		err = ovlt_queue_submit(work->queue, submit, sizeof(*submit),
+					id);
+		if (err == -EAGAIN) {
+			err = take_ended(work, -1);
+			if (err)
+				return err;
+			continue;
+		}
+		if (!is_refusal(err) || options->refused != OVLT_REFUSED_WAIT)
+			return err;
+		if (options->wait_ms && now_ms() >= end)
+			return err;
+		/* Our own requests may be what fills the queue. */
+		err = take_ended(work, RETRY_MS);
+		if (err && err != -EAGAIN)
+			return err;
+	}
+}
+
+/*
+ * The mountpoint of what is attached is a descriptor; of what is detached there
+ * must be none, for it would keep the mount busy.
+ */
+static int fill_target(const struct ovlt_entry *entry,
+		       struct ovlt_submit *submit)
+{
+	int fd = ovlt_file_open(&entry->target);
+	struct ovlt_mount_id id;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	if (submit->kind == OVLTREE_KIND_ATTACH) {
+		submit->target_fd = fd;
+		return 0;
+	}
+	err = ovlt_mount_id_get(fd, "", AT_EMPTY_PATH, &id);
+	close(fd);
+	if (!err && !id.root)
+		err = -EINVAL;
+	if (!err)
+		submit->mnt_id = id.unique;
+	return err;
+}
+
+static int submit_entry(struct work *work, unsigned int index)
+{
+	const struct ovlt_submit_options *options = &work->ctx->submit;
+	struct ovlt_entry *entry = work->entries[index];
+	struct ovlt_submit submit = {
+		.kind = work->kind,
+		.flags = entry->flags,
+		.target_fd = -1,
+		.mntns_fd = entry->mntns_fd,
+		.propagation = ovlt_entry_propagation(entry),
+		.name = options->name,
+		.priority = options->priority,
+		.deadline_ms = options->deadline_ms,
+	};
+	int err = 0;
+
+	if (entry->kind == OVLT_KIND_ID)
+		submit.mnt_id = entry->mnt_id;
+	else
+		err = fill_target(entry, &submit);
+	if (err)
+		return ovlt_entry_blame(entry, err, OVLTREE_FIELD_TARGET, 0);
+	submit.mnt_fd = entry->kind == OVLT_KIND_MOUNT ? entry->mnt_fd :
+							 entry->out_fd;
+	err = submit_or_wait(work, &submit, &work->ids[index]);
+	ovlt_close(submit.target_fd);
+	if (!err) {
+		work->nr_open++;
+		return 0;
+	}
+	if (options->refused == OVLT_REFUSED_DIRECT &&
+	    (is_refusal(err) || err == -ENOENT)) {
+		work->direct[index] = true;
+		return err;
+	}
+	return ovlt_entry_fail(entry, err, field_of(work, err), 0, "%s",
+			       ovlt_queue_get_error(work->queue));
+}
+
+/* What the queue didn't take, as entries of the ioctl backend. */
+static int run_direct(struct work *work)
+{
+	struct ovlt_entry *copies = calloc(work->nr, sizeof(*copies));
+	struct ovlt_entry **todo = calloc(work->nr, sizeof(*todo));
+	unsigned int nr = 0;
+	int err = -ENOMEM;
+
+	if (!copies || !todo)
+		goto out;
+	for (unsigned int i = 0; i < work->nr; i++) {
+		struct ovlt_entry *copy = &copies[nr];
+
+		if (!work->direct[i])
+			continue;
+		*copy = *work->entries[i];
+		copy->propagation = ovlt_entry_propagation(copy);
+		if (copy->kind == OVLT_KIND_TREE) {
+			copy->kind = OVLT_KIND_MOUNT;
+			copy->mnt_fd = copy->out_fd;
+			copy->tree = NULL;
+		}
+		todo[nr++] = copy;
+	}
+	err = 0;
+	if (nr && work->kind == OVLTREE_KIND_ATTACH)
+		err = ovlt_backend_ioctl.attach(work->ctx, todo, nr, 0,
+						work->times);
+	else if (nr)
+		err = ovlt_backend_ioctl.detach(work->ctx, todo, nr, 0,
+						work->times);
+	nr = 0;
+	for (unsigned int i = 0; i < work->nr; i++) {
+		struct ovlt_entry *entry = work->entries[i];
+
+		if (!work->direct[i])
+			continue;
+		if (err) {
+			ovlt_entry_blame(entry, err, OVLTREE_FIELD_NONE, 0);
+			continue;
+		}
+		entry->result = copies[nr].result;
+		entry->result.message = entry->message;
+		memcpy(entry->message, copies[nr++].message,
+		       sizeof(entry->message));
+	}
+	err = 0;
+out:
+	free(copies);
+	free(todo);
+	return err;
+}
+
+/* Entries that have failed already are left alone. */
+static int run(struct ovlt_ctx *ctx, unsigned int kind,
+	       struct ovlt_entry **entries, unsigned int nr,
+	       struct ovlt_times *times)
+{
+	struct work work = {
+		.ctx = ctx,
+		.kind = kind,
+		.entries = entries,
+		.ids = calloc(nr, sizeof(*work.ids)),
+		.direct = calloc(nr, sizeof(*work.direct)),
+		.nr = nr,
+		.times = times,
+	};
+	int err = -ENOMEM;
+
+	if (!work.ids || !work.direct)
+		goto out;
+	work.queue = ovlt_queue_new(0);
+	err = work.queue ? 0 : -errno;
+	if (err && ctx->submit.refused != OVLT_REFUSED_DIRECT)
+		goto out;
+	for (unsigned int i = 0; i < nr; i++) {
+		if (entries[i]->result.error)
+			continue;
+		if (work.queue)
+			submit_entry(&work, i);
+		else
+			work.direct[i] = true;
+	}
+	err = run_direct(&work);
+	while (!err && work.nr_open)
+		err = take_ended(&work, -1);
+	/* Closing takes back what is open, which is then nobody's. */
+	for (unsigned int i = 0; err && i < nr; i++)
+		if (work.ids[i])
+			ovlt_entry_blame(entries[i], err, OVLTREE_FIELD_NONE,
+					 0);
+	err = 0;
+out:
+	ovlt_queue_free(work.queue);
+	free(work.ids);
+	free(work.direct);
+	return err;
+}
+
+static int daemon_prepare(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			  unsigned int nr, unsigned int flags,
+			  struct ovlt_times *times)
+{
+	return ovlt_backend_ioctl.prepare(ctx, entries, nr, flags, times);
+}
+
+static int daemon_layerset(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			   unsigned int nr, unsigned int flags,
+			   struct ovlt_times *times)
+{
+	return ovlt_backend_ioctl.layerset(ctx, entries, nr, flags, times);
+}
+
+/* Build the trees among the entries. */
+static int prepare_trees(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			 unsigned int nr, struct ovlt_times *times)
+{
+	struct ovlt_entry **trees = calloc(nr, sizeof(*trees));
+	unsigned int nr_trees = 0;
+	int err = 0;
+
+	if (!trees)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < nr; i++)
+		if (entries[i]->kind == OVLT_KIND_TREE)
+			trees[nr_trees++] = entries[i];
+	if (nr_trees)
+		err = ovlt_backend_ioctl.prepare(ctx, trees, nr_trees, 0,
+						 times);
+	free(trees);
+	return err;
+}
+
+/* All or nothing is a batch already, and goes where it stays one. */
+static int daemon_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			 unsigned int nr, unsigned int flags,
+			 struct ovlt_times *times)
+{
+	int err;
+
+	if (flags & OVLT_ALL)
+		return ovlt_backend_ioctl.attach(ctx, entries, nr, flags,
+						 times);
+	err = prepare_trees(ctx, entries, nr, times);
+	if (!err)
+		err = run(ctx, OVLTREE_KIND_ATTACH, entries, nr, times);
+	/* As with a tree that is attached directly, there is nothing to take. */
+	for (unsigned int i = 0; i < nr; i++) {
+		ovlt_close(entries[i]->out_fd);
+		entries[i]->out_fd = -1;
+	}
+	return err;
+}
+
+static int daemon_detach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+			 unsigned int nr, unsigned int flags,
+			 struct ovlt_times *times)
+{
+	(void)flags;
+	return run(ctx, OVLTREE_KIND_DETACH, entries, nr, times);
+}
+
+const struct ovlt_backend ovlt_backend_daemon = {
+	.name = "daemon",
+	.open = daemon_open,
+	.prepare = daemon_prepare,
+	.attach = daemon_attach,
+	.detach = daemon_detach,
+	.layerset = daemon_layerset,
+};

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What of the daemon needs no kernel: its configuration, the choice of a batch,
+ * the metrics, the explanation of a module that can't be loaded.
+ */
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <syslog.h>
+
+#include <linux/ovltree_netlink.h>
+
+#include "daemon/daemon.h"
+#include "harness.h"
+
+static void config_defaults(void)
+{
+	struct config config;
+	char why[128];
+
+	ASSERT_EQ(0, config_load(&config, "none", true, why, sizeof(why)));
+	ASSERT_EQ(256, config.batch_max);
+	ASSERT_EQ(10, config.interval_ms);
+	ASSERT_EQ(true, config.load_module);
+	ASSERT_EQ(LOG_INFO, config.log_level);
+	ASSERT_STR("", config.metrics_file);
+	ASSERT_EQ(-ENOENT,
+		  config_load(&config, "none", false, why, sizeof(why)));
+	ASSERT_STR("none: No such file or directory", why);
+	put("empty", "");
+	ASSERT_EQ(0, config_load(&config, "empty", false, why, sizeof(why)));
+}
+
+static void config_settings(void)
+{
+	struct config config;
+	char why[128];
+
+	put("conf", "# a remark\n"
+		    "\n"
+		    "batch_max = 7\n"
+		    " interval_ms=0 \n"
+		    "\tage_ms\t=\t60000\n"
+		    "hold_max_us = 1\n"
+		    "load_module = no\n"
+		    "log_level = debug\n"
+		    "metrics_file = /a b/c.prom\n"
+		    "metrics_interval_s = 3600");
+	ASSERT_EQ(0, config_load(&config, "conf", false, why, sizeof(why)));
+	ASSERT_EQ(7, config.batch_max);
+	ASSERT_EQ(0, config.interval_ms);
+	ASSERT_EQ(60000, config.age_ms);
+	ASSERT_EQ(1, config.hold_max_us);
+	ASSERT_EQ(false, config.load_module);
+	ASSERT_EQ(LOG_DEBUG, config.log_level);
+	ASSERT_STR("/a b/c.prom", config.metrics_file);
+	ASSERT_EQ(3600, config.metrics_interval_s);
+	/* What the file doesn't have is as if it never had been there. */
+	put("conf", "metrics_file =\n");
+	ASSERT_EQ(0, config_load(&config, "conf", false, why, sizeof(why)));
+	ASSERT_EQ(256, config.batch_max);
+	ASSERT_STR("", config.metrics_file);
+}
+
+static void config_errors(void)
+{
+	static const struct {
+		const char *text;
+		const char *why;
+	} variants[] = {
+		{ "\nx", "line 2: \"x\" is not \"key = value\"" },
+		{ "x = 1", "line 1: there is no setting \"x\"" },
+		{ "Batch_max = 1",
+		  "line 1: there is no setting \"Batch_max\"" },
+		{ "batch_max =", "line 1: batch_max: \"\" is not a number" },
+		{ "batch_max = -1",
+		  "line 1: batch_max: \"-1\" is not a number" },
+		{ "batch_max = 1x",
+		  "line 1: batch_max: \"1x\" is not a number" },
+		{ "batch_max = 0", "line 1: batch_max: 0 is not in 1 to 1024" },
+		{ "batch_max = 1025",
+		  "line 1: batch_max: 1025 is not in 1 to 1024" },
+		{ "batch_max = 99999999999999999999",
+		  "line 1: batch_max: \"99999999999999999999\" is not a number" },
+		{ "load_module = true",
+		  "line 1: load_module: \"true\" is neither yes nor no" },
+		{ "log_level = loud",
+		  "line 1: log_level: \"loud\" is none of error, warning, notice, info, debug" },
+		{ "metrics_file = x.prom",
+		  "line 1: metrics_file: \"x.prom\" is not an absolute path" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(variants); i++) {
+		struct config config, before;
+		char why[256];
+
+		memset(&config, 0x5a, sizeof(config));
+		before = config;
+		ASSERT_EQ(-EINVAL, config_parse(&config, variants[i].text, why,
+						sizeof(why)));
+		ASSERT_STR(variants[i].why, why);
+		ASSERT(!memcmp(&before, &config, sizeof(config)));
+	}
+}
+
+static void add(struct queue *queue, uint64_t id, uint32_t userns,
+		uint64_t cgroup, unsigned int priority, uint64_t since)
+{
+	const struct ovlt_request request = {
+		.id = id,
+		.userns_id = userns,
+		.cgroup_id = cgroup,
+		.priority = priority,
+		.deadline_ms = 1000,
+		.age_ns = NS_PER_S - since,
+	};
+
+	ASSERT_EQ(0, queue_add(queue, &request, NS_PER_S));
+}
+
+static const struct limits no_limits = { .now = NS_PER_S,
+					 .max = 16,
+					 .age = NS_PER_S };
+
+/* The ids of the next batch as a text. */
+static const char *choose(struct queue *queue, const struct limits *limits)
+{
+	static char text[256];
+	uint64_t ids[16];
+	size_t nr;
+	int len = 0;
+
+	ASSERT(limits->max <= 16);
+	ASSERT_EQ(0, batch_choose(queue, limits, ids, &nr));
+	text[0] = '\0';
+	for (size_t i = 0; i < nr; i++)
+		len += sprintf(text + len, "%s%llu", i ? " " : "",
+			       (unsigned long long)ids[i]);
+	queue_clear(queue);
+	return text;
+}
+
+static void choose_oldest(void)
+{
+	struct queue queue = { 0 };
+
+	ASSERT_STR("", choose(&queue, &no_limits));
+	add(&queue, 1, 1, 1, 0, 30);
+	add(&queue, 2, 1, 1, 0, 10);
+	add(&queue, 3, 1, 1, 0, 20);
+	add(&queue, 4, 1, 1, 0, 20);
+	ASSERT_STR("2 3 4 1", choose(&queue, &no_limits));
+}
+
+static void choose_fair(void)
+{
+	struct queue queue = { 0 };
+	struct limits limits = no_limits;
+
+	/* One cgroup was first, with many. */
+	for (int i = 0; i < 6; i++)
+		add(&queue, 10 + i, 1, 1, 0, i);
+	add(&queue, 20, 1, 2, 0, 50);
+	add(&queue, 21, 1, 2, 0, 51);
+	ASSERT_STR("10 20 11 21 12 13 14 15", choose(&queue, &no_limits));
+
+	/* Many cgroups of one user namespace have the share of one. */
+	for (int i = 0; i < 4; i++)
+		add(&queue, 10 + i, 1, i, 0, i);
+	for (int i = 0; i < 3; i++)
+		add(&queue, 20 + i, 2, 9, 0, 50 + i);
+	ASSERT_STR("10 20 11 21 12 22 13", choose(&queue, &no_limits));
+
+	/* A cgroup's number counts in its user namespace only. */
+	add(&queue, 1, 1, 5, 0, 1);
+	add(&queue, 2, 1, 5, 0, 2);
+	add(&queue, 3, 2, 5, 0, 3);
+	limits.max = 2;
+	ASSERT_STR("1 3", choose(&queue, &limits));
+}
+
+static void choose_priority(void)
+{
+	struct queue queue = { 0 };
+	struct limits limits = no_limits;
+
+	add(&queue, 1, 1, 1, 0, 700000000);
+	add(&queue, 2, 1, 1, 255, 900000000);
+	add(&queue, 3, 2, 2, 7, 800000000);
+	add(&queue, 4, 1, 1, 7, 850000000);
+	ASSERT_STR("2 3 4 1", choose(&queue, &no_limits));
+
+	/* But what has waited for long goes before. */
+	add(&queue, 1, 1, 1, 0, 700000000);
+	add(&queue, 2, 1, 1, 255, 900000000);
+	limits.age = 300000000;
+	ASSERT_STR("1 2", choose(&queue, &limits));
+	add(&queue, 1, 1, 1, 0, 700000001);
+	add(&queue, 2, 1, 1, 255, 900000000);
+	ASSERT_STR("2 1", choose(&queue, &limits));
+}
+
+static void choose_bounds(void)
+{
+	struct queue queue = { 0 };
+	struct limits limits = no_limits;
+
+	limits.max = 2;
+	for (int i = 0; i < 5; i++)
+		add(&queue, i, 1, 1, 0, i);
+	ASSERT_STR("0 1", choose(&queue, &limits));
+	limits.max = 16;
+	limits.hold = 1000;
+	limits.cost = 300;
+	for (int i = 0; i < 5; i++)
+		add(&queue, i, 1, 1, 0, i);
+	ASSERT_STR("0 1 2", choose(&queue, &limits));
+	/* One goes, whatever it costs. */
+	limits.cost = 5000;
+	add(&queue, 1, 1, 1, 0, 1);
+	add(&queue, 2, 1, 1, 0, 2);
+	ASSERT_STR("1", choose(&queue, &limits));
+	/* Nothing is known yet. */
+	limits.cost = 0;
+	add(&queue, 1, 1, 1, 0, 1);
+	add(&queue, 2, 1, 1, 0, 2);
+	ASSERT_STR("1 2", choose(&queue, &limits));
+
+	ASSERT_EQ(50, batch_learn(0, 2, 100));
+	ASSERT_EQ(64, batch_learn(64, 0, 0));
+	ASSERT_EQ(64, batch_learn(64, 1, 64));
+	ASSERT_EQ(57, batch_learn(64, 1, 8));
+}
+
+static void due(void)
+{
+	const struct ovlt_request urgent = { .id = 9, .deadline_ms = 4 };
+	struct queue queue = { 0 };
+
+	ASSERT_EQ(UINT64_MAX, batch_due(&queue, 0, 10, 16));
+	add(&queue, 1, 1, 1, 0, NS_PER_S);
+	/* After a pause at once; otherwise when the interval has passed. */
+	ASSERT(batch_due(&queue, 0, 10 * NS_PER_MS, 16) <= NS_PER_S);
+	ASSERT_EQ(NS_PER_S + 10 * NS_PER_MS,
+		  batch_due(&queue, NS_PER_S, 10 * NS_PER_MS, 16));
+	/* A batch that is full waits for nothing, nor does a deadline. */
+	ASSERT_EQ(0, batch_due(&queue, NS_PER_S, 10 * NS_PER_MS, 1));
+	ASSERT_EQ(0, queue_add(&queue, &urgent, NS_PER_S));
+	ASSERT_EQ(NS_PER_S + 2 * NS_PER_MS,
+		  batch_due(&queue, NS_PER_S, 10 * NS_PER_MS, 16));
+	queue_clear(&queue);
+}
+
+static void queue_copy(void)
+{
+	const struct ovlt_request two = { .id = 2 }, three = { .id = 3 };
+	struct queue queue = { 0 };
+
+	for (int i = 0; i < 200; i++)
+		add(&queue, i, 1, 1, 0, i);
+	add(&queue, 7, 1, 1, 0, 7);
+	ASSERT_EQ(200, queue.nr);
+	queue_remove(&queue, 7);
+	queue_remove(&queue, 7);
+	ASSERT_EQ(199, queue.nr);
+	queue_resync_begin(&queue);
+	ASSERT_EQ(0, queue_add(&queue, &two, 0));
+	ASSERT_EQ(0, queue_add(&queue, &three, 0));
+	add(&queue, 500, 1, 1, 0, 500);
+	queue_resync_end(&queue);
+	ASSERT_EQ(3, queue.nr);
+	ASSERT_STR("2 3 500", choose(&queue, &no_limits));
+}
+
+static bool has(const char *text, const char *line)
+{
+	const char *at = strstr(text, line);
+
+	return at && (at == text || at[-1] == '\n') && at[strlen(line)] == '\n';
+}
+
+static void metrics_text(void)
+{
+	const struct ovlt_stats stats = {
+		.submitted = 1ULL << 40,
+		.queued = 3,
+		.hold_max_ns = 1500000,
+		.has_daemon = 1,
+	};
+	struct metrics metrics = { .done = { 5, 1 }, .gone = 2, .resyncs = 4 };
+	struct stat st;
+	char *text;
+
+	metrics.failed[ENOENT] = 2;
+	metrics_batch(&metrics, OVLTREE_KIND_ATTACH, 1, 0, 16000);
+	metrics_batch(&metrics, OVLTREE_KIND_ATTACH, 5, 1000, 16001);
+	metrics_batch(&metrics, OVLTREE_KIND_DETACH, 5000, 0, NS_PER_S * 1000);
+	metrics_queued(&metrics, 2 * NS_PER_MS);
+	put("m.prom", "old");
+	ASSERT_EQ(0, metrics_write(at("m.prom"), &metrics, 8, &stats));
+	ASSERT(!stat("m.prom", &st));
+	ASSERT_EQ(0644, st.st_mode & 07777);
+	ASSERT(access("m.prom.new", F_OK));
+	text = read_all("m.prom");
+	ASSERT(text);
+	ASSERT(has(text, "# TYPE ovltree_submitted_total counter"));
+	ASSERT(has(text, "ovltree_submitted_total 1099511627776"));
+	ASSERT(has(text, "ovltree_queue_length 3"));
+	ASSERT(has(text, "ovltree_hold_max_seconds 0.001500000"));
+	ASSERT(has(text, "ovltree_daemon 1"));
+	ASSERT(has(text, "ovltreed_done_total{kind=\"attach\"} 5"));
+	ASSERT(has(text, "ovltreed_done_total{kind=\"detach\"} 1"));
+	ASSERT(has(text, "ovltreed_errors_total{errno=\"ENOENT\"} 2"));
+	ASSERT(!strstr(text, "errno=\"EPERM\""));
+	ASSERT(has(text, "ovltreed_batches_total{kind=\"attach\"} 2"));
+	ASSERT(has(text, "ovltreed_queue_length 8"));
+	/* Buckets count what is not above their bound. */
+	ASSERT(has(text, "# TYPE ovltreed_batch_size histogram"));
+	ASSERT(has(text, "ovltreed_batch_size_bucket{le=\"1\"} 1"));
+	ASSERT(has(text, "ovltreed_batch_size_bucket{le=\"4\"} 1"));
+	ASSERT(has(text, "ovltreed_batch_size_bucket{le=\"8\"} 2"));
+	ASSERT(has(text, "ovltreed_batch_size_bucket{le=\"2048\"} 2"));
+	ASSERT(has(text, "ovltreed_batch_size_bucket{le=\"+Inf\"} 3"));
+	ASSERT(has(text, "ovltreed_batch_size_sum 5006"));
+	ASSERT(has(text, "ovltreed_batch_size_count 3"));
+	ASSERT(has(text, "ovltreed_hold_seconds_bucket{le=\"1.6e-05\"} 1"));
+	ASSERT(has(text, "ovltreed_hold_seconds_bucket{le=\"6.4e-05\"} 2"));
+	ASSERT(has(text, "ovltreed_queued_seconds_sum 0.002"));
+	free(text);
+	ASSERT_EQ(-ENOENT,
+		  metrics_write(at("none/m.prom"), &metrics, 8, &stats));
+}
+
+static void load_reasons(void)
+{
+	static const struct {
+		struct load_facts facts;
+		const char *why;
+	} variants[] = {
+		{ { .err = -ENOENT, .release = "6.12.1" },
+		  "there is no module ovltree for Linux 6.12.1;" },
+		{ { .err = -ENOEXEC,
+		    .release = "6.12.1",
+		    .vermagic = "6.12.10 SMP" },
+		  "the module is for Linux 6.12.10, and this is 6.12.1;" },
+		{ { .err = -ENOEXEC,
+		    .release = "6.12.1",
+		    .vermagic = "6.12.1 SMP" },
+		  "the kernel doesn't take the module as one of its own" },
+		{ { .err = -EPERM,
+		    .release = "6.12.1",
+		    .vermagic = "6.12.1 SMP",
+		    .lockdown = true },
+		  "the module isn't signed, and the kernel is locked down" },
+		{ { .err = -EKEYREJECTED,
+		    .release = "6.12.1",
+		    .vermagic = "6.12.1 SMP",
+		    .sig_enforce = true },
+		  "the module isn't signed, and the kernel wants signatures" },
+		{ { .err = -ENOKEY,
+		    .release = "6.12.1",
+		    .vermagic = "6.12.1 SMP",
+		    .sig_enforce = true,
+		    .is_signed = true },
+		  "the module is signed with a key that the kernel doesn't trust" },
+		{ { .err = -ENOENT,
+		    .release = "6.12.1",
+		    .vermagic = "6.12.1 SMP",
+		    .missing = "mnt_attach_batch" },
+		  "the kernel lacks mnt_attach_batch," },
+		{ { .err = -EINVAL,
+		    .release = "6.12.1",
+		    .vermagic = "6.12.1 SMP",
+		    .import_ns = "VFS_MOUNT_BATCH" },
+		  "the kernel refuses a symbol to the module, which imports the namespace VFS_MOUNT_BATCH" },
+		{ { .err = -EPERM,
+		    .release = "6.12.1",
+		    .vermagic = "6.12.1 SMP" },
+		  "loading the module is not permitted: CAP_SYS_MODULE" },
+		{ { .err = -ENOMEM,
+		    .release = "6.12.1",
+		    .vermagic = "6.12.1 SMP" },
+		  "the module can't be loaded: Cannot allocate memory" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(variants); i++) {
+		char why[512];
+
+		load_explain(&variants[i].facts, why, sizeof(why));
+		if (strncmp(why, variants[i].why, strlen(variants[i].why)))
+			fail_at(__FILE__, __LINE__,
+				"\"%s\" doesn't begin with \"%s\"", why,
+				variants[i].why);
+	}
+}
+
+static void service_manager(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char text[64] = "";
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	ASSERT(!unsetenv("NOTIFY_SOCKET"));
+	notify("READY=1");
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", at("n"));
+	ASSERT(!bind(fd, (struct sockaddr *)&address, sizeof(address)));
+	ASSERT(!setenv("NOTIFY_SOCKET", address.sun_path, 1));
+	notify("READY=1\nSTATUS=%d wait", 7);
+	ASSERT(recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT) > 0);
+	ASSERT_STR("READY=1\nSTATUS=7 wait", text);
+	close(fd);
+
+	ASSERT(!unsetenv("WATCHDOG_USEC"));
+	ASSERT_EQ(0, notify_watchdog());
+	ASSERT(!setenv("WATCHDOG_USEC", "2000000", 1));
+	ASSERT_EQ(2 * NS_PER_S, notify_watchdog());
+	ASSERT(!setenv("WATCHDOG_PID", "1", 1));
+	ASSERT_EQ(0, notify_watchdog());
+}
+
+static const struct test tests[] = {
+	TEST(config_defaults), TEST(config_settings),
+	TEST(config_errors),   TEST(choose_oldest),
+	TEST(choose_fair),     TEST(choose_priority),
+	TEST(choose_bounds),   TEST(due),
+	TEST(queue_copy),      TEST(metrics_text),
+	TEST(load_reasons),    TEST(service_manager),
+};
+
+int main(void)
+{
+	run_tests("policy", tests, ARRAY_SIZE(tests), false);
+	return tap_done();
+}

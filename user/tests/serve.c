@@ -1,0 +1,837 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The daemon at work, with the module: DAEMON, CTL and MOUNT name the programs.
+ * Each test has a network namespace and so a queue of its own. OVLT_KILLS is how
+ * often the daemon is killed.
+ */
+#include <linux/ovltree_netlink.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "harness.h"
+
+#define MODULE "/lib/modules/ovltree.ko"
+#define LOWERS "lowerdir=l1:l2"
+
+static struct ovlt_ctx *ctx;
+static struct ovlt_queue *queue;
+static pid_t server;
+
+static const char *program(const char *name)
+{
+	const char *path = getenv(name);
+
+	ASSERT(path);
+	return path;
+}
+
+static pid_t start(const char *const argv[], const char *errors)
+{
+	pid_t pid = fork();
+
+	ASSERT(pid >= 0);
+	if (pid)
+		return pid;
+	if (errors)
+		dup2(open(errors, O_WRONLY | O_CREAT | O_TRUNC, 0644),
+		     STDERR_FILENO);
+	execv(argv[0], (char *const *)argv);
+	_exit(127);
+}
+
+/* All that are started so begin when the pipe's other end is closed. */
+static pid_t start_at(int gate[2], const char *const argv[])
+{
+	pid_t pid = fork();
+	char none;
+
+	ASSERT(pid >= 0);
+	if (pid)
+		return pid;
+	close(gate[1]);
+	if (!read(gate[0], &none, 1))
+		execv(argv[0], (char *const *)argv);
+	_exit(127);
+}
+
+static int status_of(pid_t pid)
+{
+	int status;
+
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static struct ovlt_stats stats(void)
+{
+	struct ovlt_stats now;
+
+	ASSERT_EQ(0, ovlt_queue_get_stats(queue, &now, sizeof(now)));
+	return now;
+}
+
+static void wait_for_daemon(void)
+{
+	for (int i = 0; !stats().has_daemon; i++) {
+		ASSERT(i < 3000);
+		usleep(10000);
+	}
+}
+
+static void start_daemon(void)
+{
+	const char *argv[] = { program("DAEMON"), "-c", "conf", NULL };
+
+	server = start(argv, "log");
+	wait_for_daemon();
+}
+
+static void end_daemon(int sig, int status)
+{
+	ASSERT(!kill(server, sig));
+	ASSERT_EQ(status, status_of(server));
+	server = 0;
+}
+
+static void open_queue(void)
+{
+	queue = ovlt_queue_new(0);
+	ASSERT(queue);
+}
+
+static void setup(const char *config)
+{
+	alarm(1500);
+	ASSERT(!unshare(CLONE_NEWNET));
+	put("l1/a", "l1");
+	put("l2/a", "l2");
+	put("l2/b", "l2");
+	ASSERT(!mkdir("m", 0755));
+	put("conf", config);
+	ctx = ovlt_ctx_new();
+	ASSERT(ctx);
+	ASSERT_EQ(0, ovlt_ctx_set_backend(ctx, "daemon"));
+	open_queue();
+}
+
+static void teardown(void)
+{
+	if (server)
+		end_daemon(SIGTERM, 0);
+	ovlt_queue_free(queue);
+	ovlt_ctx_unref(ctx);
+}
+
+static void set_refused(unsigned int refused, unsigned int wait_ms)
+{
+	const struct ovlt_submit_options options = { .refused = refused,
+						     .wait_ms = wait_ms };
+
+	ASSERT_EQ(0, ovlt_ctx_set_submit(ctx, &options, sizeof(options)));
+}
+
+static int prepare(void)
+{
+	struct ovlt_batch *batch = ovlt_batch_new(ctx, 0);
+	struct ovlt_tree *tree = make_tree(LOWERS);
+	int fd;
+
+	ASSERT_EQ(0, ovlt_batch_add_tree(batch, tree, -1, NULL, 0));
+	ASSERT_EQ(0, ovlt_batch_prepare(batch));
+	fd = ovlt_batch_take_fd(batch, 0);
+	ASSERT(fd >= 0);
+	ovlt_tree_unref(tree);
+	ovlt_batch_unref(batch);
+	return fd;
+}
+
+static int submit_fd(int mnt_fd, const char *target, unsigned int deadline_ms,
+		     uint64_t *id)
+{
+	struct ovlt_submit submit = {
+		.kind = OVLTREE_KIND_ATTACH,
+		.mnt_fd = mnt_fd,
+		.target_fd = open(target, O_PATH | O_CLOEXEC),
+		.mntns_fd = -1,
+		.name = target,
+		.priority = 5,
+		.deadline_ms = deadline_ms,
+	};
+	int err;
+
+	ASSERT(submit.target_fd >= 0);
+	err = ovlt_queue_submit(queue, &submit, sizeof(submit), id);
+	close(submit.target_fd);
+	return err;
+}
+
+static uint64_t submit(const char *target, unsigned int deadline_ms)
+{
+	int fd = prepare();
+	uint64_t id = 0;
+
+	ASSERT_EQ(0, submit_fd(fd, target, deadline_ms, &id));
+	ASSERT(id);
+	close(fd);
+	return id;
+}
+
+static struct ovlt_request ended(void)
+{
+	struct ovlt_event event;
+
+	ASSERT_EQ(0, ovlt_queue_wait(queue, 60000, &event, sizeof(event)));
+	ASSERT_EQ(OVLT_EVENT_DONE, event.type);
+	return event.request;
+}
+
+static unsigned int mounts_at(const char *target)
+{
+	char *text = read_all("/proc/self/mountinfo");
+	char pattern[4200];
+	unsigned int nr = 0;
+
+	snprintf(pattern, sizeof(pattern), " / %s ", at(target));
+	for (char *line = text; (line = strstr(line, pattern)); line++)
+		nr++;
+	free(text);
+	return nr;
+}
+
+static struct outcome attach_options(const char *target)
+{
+	struct ovlt_tree *tree = make_tree(LOWERS);
+	struct outcome outcome = attach(ctx, tree, target);
+
+	ovlt_tree_unref(tree);
+	return outcome;
+}
+
+static void attach_and_detach(void)
+{
+	struct outcome outcome;
+	int fd;
+
+	setup("");
+	start_daemon();
+	set_refused(OVLT_REFUSED_FAIL, 0);
+	outcome = attach_options("m");
+	ASSERT_OK(outcome);
+	ASSERT(outcome.mnt_id && outcome.dev);
+	ASSERT_STR("l1", get("m/a"));
+	ASSERT_STR("l2", get("m/b"));
+	ASSERT(strstr(mount_line(at("m")), " - overlay "));
+	/* What is in use stays. */
+	fd = open("m/a", O_RDONLY | O_CLOEXEC);
+	ASSERT_EQ(-EBUSY, detach(ctx, "m", 0).error);
+	ASSERT_OK(detach(ctx, "m", OVLT_LAZY));
+	ASSERT_EQ(0, mounts_at("m"));
+	close(fd);
+	ASSERT_OK(attach_options("m"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT_FAIL(EINVAL, OVLTREE_FIELD_TARGET, 0, detach(ctx, "m", 0));
+	ASSERT_EQ(2, stats().attached);
+	ASSERT_EQ(2, stats().detached);
+	ASSERT_EQ(1, stats().failed);
+	ASSERT_EQ(0, stats().expired);
+	teardown();
+}
+
+struct seen {
+	struct ovlt_request request;
+	unsigned int nr;
+};
+
+static int look(void *data, const struct ovlt_request *request)
+{
+	struct seen *seen = data;
+
+	seen->request = *request;
+	seen->nr++;
+	return 0;
+}
+
+static struct seen dump(void)
+{
+	struct seen seen = { 0 };
+
+	ASSERT_EQ(0, ovlt_queue_dump(queue, look, &seen));
+	return seen;
+}
+
+static void asynchronous(void)
+{
+	struct pollfd pollfd = { .events = POLLIN };
+	struct ovlt_event event;
+	struct ovlt_request request;
+	struct seen seen;
+	uint64_t id;
+
+	setup("");
+	start_daemon();
+	pollfd.fd = ovlt_queue_get_fd(queue);
+	ASSERT(!kill(server, SIGSTOP));
+	id = submit("m", 60000);
+	ASSERT_EQ(-EAGAIN, ovlt_queue_wait(queue, 0, &event, sizeof(event)));
+	ASSERT_EQ(0, poll(&pollfd, 1, 0));
+	seen = dump();
+	ASSERT_EQ(1, seen.nr);
+	ASSERT_EQ(id, seen.request.id);
+	ASSERT_STR("m", seen.request.name);
+	ASSERT_EQ(5, seen.request.priority);
+	ASSERT_EQ(60000, seen.request.deadline_ms);
+	ASSERT_EQ(getpid(), seen.request.pid);
+	ASSERT_EQ(0, seen.request.uid);
+	ASSERT(seen.request.userns_id && seen.request.age_ns);
+	ASSERT_EQ(0, mounts_at("m"));
+	ASSERT(!kill(server, SIGCONT));
+	ASSERT_EQ(1, poll(&pollfd, 1, 60000));
+	request = ended();
+	ASSERT_EQ(id, request.id);
+	ASSERT_EQ(0, request.error);
+	ASSERT_EQ(OVLTREE_REASON_DAEMON, request.committed_by);
+	ASSERT(request.mnt_id && request.queued_ns && request.hold_ns);
+	ASSERT_EQ(1, mounts_at("m"));
+	ASSERT_EQ(0, dump().nr);
+	ASSERT_OK(detach(ctx, "m", 0));
+	teardown();
+}
+
+static void cancelled(void)
+{
+	struct ovlt_event event;
+	uint64_t id, kept;
+
+	setup("");
+	ASSERT(!mkdir("n", 0755));
+	start_daemon();
+	ASSERT(!kill(server, SIGSTOP));
+	id = submit("m", 60000);
+	kept = submit("n", 60000);
+	ASSERT_EQ(0, ovlt_queue_cancel(queue, id));
+	ASSERT_EQ(-ENOENT, ovlt_queue_cancel(queue, id));
+	ASSERT(ovlt_queue_get_error(queue)[0]);
+	ASSERT(!kill(server, SIGCONT));
+	ASSERT_EQ(kept, ended().id);
+	ASSERT_EQ(-EAGAIN, ovlt_queue_wait(queue, 100, &event, sizeof(event)));
+	ASSERT_EQ(0, mounts_at("m"));
+	ASSERT_EQ(1, mounts_at("n"));
+	ASSERT_EQ(-ENOENT, ovlt_queue_cancel(queue, kept));
+	/* Who closes the queue takes back all. */
+	ASSERT(!kill(server, SIGSTOP));
+	submit("m", 60000);
+	ovlt_queue_free(queue);
+	open_queue();
+	ASSERT_EQ(0, stats().queued);
+	ASSERT_EQ(2, stats().cancelled);
+	ASSERT(!kill(server, SIGCONT));
+	ASSERT_OK(detach(ctx, "n", 0));
+	ASSERT_EQ(0, mounts_at("m"));
+	teardown();
+}
+
+/* Each is a program of its own, which knows of no other. */
+static void many_processes(void)
+{
+	enum { NR = 200 };
+	char target[NR][16];
+	pid_t pids[NR];
+	struct ovlt_stats after;
+	int gate[2];
+
+	/* The machine may need seconds to start them all. */
+	setup("interval_ms = 500\nage_ms = 5000\nhold_max_us = 0\n");
+	start_daemon();
+	/* As the unit has it. */
+	ASSERT(!setpriority(PRIO_PROCESS, server, -10));
+	ASSERT(!pipe2(gate, O_CLOEXEC));
+	for (int i = 0; i < NR; i++) {
+		snprintf(target[i], sizeof(target[i]), "t%d", i);
+		ASSERT(!mkdir(target[i], 0755));
+	}
+	for (int i = 0; i < NR; i++) {
+		const char *argv[] = { program("MOUNT"), "none",
+				       target[i],	 "-t",
+				       "ovltree.daemon", "-o",
+				       LOWERS,		 NULL };
+
+		pids[i] = start_at(gate, argv);
+	}
+	close(gate[0]);
+	close(gate[1]);
+	for (int i = 0; i < NR; i++)
+		ASSERT_EQ(0, status_of(pids[i]));
+	after = stats();
+	printf("# %d processes, %llu batches, at most %u requests in one, %llu by the kernel\n",
+	       NR, (unsigned long long)after.batches, after.batch_max,
+	       (unsigned long long)after.expired);
+	for (int i = 0; i < NR; i++) {
+		ASSERT_EQ(1, mounts_at(target[i]));
+		ASSERT(!chdir(target[i]));
+		ASSERT_STR("l1", get("a"));
+		ASSERT_STR("l2", get("b"));
+		ASSERT(!chdir(test_dir));
+	}
+	ASSERT_EQ(NR, after.attached);
+	ASSERT_EQ(0, after.failed);
+	ASSERT(after.batches <= 20);
+	for (int i = 0; i < NR; i++)
+		ASSERT_OK(detach(ctx, target[i], 0));
+	teardown();
+}
+
+static void nap_ns(long ns)
+{
+	const struct timespec span = { ns / 1000000000, ns % 1000000000 };
+
+	nanosleep(&span, NULL);
+}
+
+/*
+ * At any moment: before it has seen a request, in the middle of a batch, after it.
+ * Those that it leaves are the next daemon's; none has to wait for its deadline.
+ */
+static void killed(void)
+{
+	enum { NR = 8 };
+	const char *kills = getenv("OVLT_KILLS");
+	unsigned int rounds = kills ? strtoul(kills, NULL, 10) : 50;
+	unsigned int left = 0;
+	char target[NR][16];
+	uint64_t ids[NR];
+
+	setup("interval_ms = 0\n");
+	for (int i = 0; i < NR; i++) {
+		snprintf(target[i], sizeof(target[i]), "t%d", i);
+		ASSERT(!mkdir(target[i], 0755));
+	}
+	srandom(1);
+	for (unsigned int round = 0; round < rounds; round++) {
+		bool seen[NR] = { false };
+
+		start_daemon();
+		for (int i = 0; i < NR; i++) {
+			int fd = prepare();
+
+			/* When the daemon was killed by now, it is the next one's. */
+			if (i == 4 && round % 4 == 3)
+				kill(server, SIGKILL);
+			while (submit_fd(fd, target[i], 60000, &ids[i])) {
+				ASSERT_EQ(SIGKILL + 128, status_of(server));
+				start_daemon();
+			}
+			close(fd);
+		}
+		nap_ns(random() % 4000000 * (round % 4));
+		kill(server, SIGKILL);
+		ASSERT_EQ(SIGKILL + 128, status_of(server));
+		left += stats().queued;
+		start_daemon();
+		for (int i = 0; i < NR; i++) {
+			struct ovlt_request request = ended();
+			int n = 0;
+
+			while (n < NR && ids[n] != request.id)
+				n++;
+			ASSERT(n < NR && !seen[n]);
+			seen[n] = true;
+			ASSERT_EQ(0, request.error);
+			ASSERT_EQ(OVLTREE_REASON_DAEMON, request.committed_by);
+		}
+		for (int i = 0; i < NR; i++) {
+			ASSERT_EQ(1, mounts_at(target[i]));
+			ASSERT_OK(detach(ctx, target[i], 0));
+			ASSERT_EQ(0, mounts_at(target[i]));
+		}
+		end_daemon(SIGKILL, SIGKILL + 128);
+	}
+	ASSERT_EQ(rounds * NR, stats().attached);
+	printf("# %u kills, %u requests were left to the next daemon\n", rounds,
+	       left);
+	teardown();
+}
+
+static void stopped(void)
+{
+	struct ovlt_request request;
+	uint64_t id;
+
+	setup("");
+	start_daemon();
+	ASSERT(!kill(server, SIGSTOP));
+	id = submit("m", 200);
+	request = ended();
+	ASSERT_EQ(id, request.id);
+	ASSERT_EQ(0, request.error);
+	ASSERT_EQ(OVLTREE_REASON_DEADLINE, request.committed_by);
+	ASSERT_EQ(1, mounts_at("m"));
+	ASSERT_EQ(1, stats().expired);
+	/* The daemon finds out that it is done, and goes on. */
+	ASSERT(!kill(server, SIGCONT));
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT_OK(attach_options("m"));
+	ASSERT_EQ(1, mounts_at("m"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT_EQ(1, stats().expired);
+	teardown();
+}
+
+static void full(void)
+{
+	unsigned int max, nr;
+	uint64_t id;
+	int fd, err;
+	pid_t pid;
+
+	setup("");
+	start_daemon();
+	max = stats().queue_max_userns;
+	ASSERT(!kill(server, SIGSTOP));
+	/* Which mount it is that waits is no matter here. */
+	fd = prepare();
+	for (nr = 0; !(err = submit_fd(fd, "l1", 60000, &id)); nr++)
+		;
+	close(fd);
+	ASSERT_EQ(-EDQUOT, err);
+	ASSERT_EQ(max, nr);
+	ASSERT(ovlt_queue_get_error(queue)[0]);
+	ASSERT_EQ(1, stats().refused);
+
+	set_refused(OVLT_REFUSED_FAIL, 0);
+	ASSERT_FAIL(EDQUOT, OVLTREE_FIELD_NONE, 0, attach_options("m"));
+	ASSERT_EQ(0, mounts_at("m"));
+	set_refused(OVLT_REFUSED_WAIT, 200);
+	ASSERT_FAIL(EDQUOT, OVLTREE_FIELD_NONE, 0, attach_options("m"));
+	set_refused(OVLT_REFUSED_DIRECT, 0);
+	ASSERT_OK(attach_options("m"));
+	ASSERT_EQ(1, mounts_at("m"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT_EQ(0, stats().attached);
+	/* There is room when they are taken back, and then a daemon at work. */
+	pid = fork();
+	if (!pid) {
+		/* Open here, it would keep them. */
+		ovlt_queue_free(queue);
+		set_refused(OVLT_REFUSED_WAIT, 0);
+		_exit(attach_options("m").error != 0);
+	}
+	usleep(200000);
+	ovlt_queue_free(queue);
+	ASSERT(!kill(server, SIGCONT));
+	ASSERT_EQ(0, status_of(pid));
+	open_queue();
+	ASSERT_EQ(1, stats().attached);
+	ASSERT_EQ(1, mounts_at("m"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	teardown();
+}
+
+static void no_daemon(void)
+{
+	struct ovlt_ctx *insisting;
+	struct ovlt_info info;
+	uint64_t id;
+	pid_t pid;
+	int fd;
+
+	setup("");
+	fd = prepare();
+	ASSERT_EQ(-ENOTCONN, submit_fd(fd, "m", 0, &id));
+	close(fd);
+	ASSERT_OK(attach_options("m"));
+	ASSERT_EQ(1, mounts_at("m"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT_EQ(0, stats().submitted);
+	set_refused(OVLT_REFUSED_WAIT, 100);
+	ASSERT_FAIL(ENOTCONN, OVLTREE_FIELD_NONE, 0, attach_options("m"));
+	insisting = ovlt_ctx_new();
+	ASSERT_EQ(0, ovlt_ctx_set_backend(insisting, "daemon"));
+	ovlt_ctx_unref(ctx);
+	ctx = insisting;
+	set_refused(OVLT_REFUSED_FAIL, 0);
+	ASSERT_EQ(-ENOTCONN, ovlt_ctx_get_info(ctx, &info, sizeof(info)));
+	pid = fork();
+	if (!pid) {
+		set_refused(OVLT_REFUSED_WAIT, 0);
+		_exit(attach_options("m").error != 0);
+	}
+	usleep(200000);
+	ASSERT_EQ(0, mounts_at("m"));
+	start_daemon();
+	ASSERT_EQ(0, status_of(pid));
+	ASSERT_EQ(1, mounts_at("m"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	teardown();
+}
+
+static void second_daemon(void)
+{
+	const char *argv[] = { program("DAEMON"), "-c", "conf", NULL };
+	pid_t pid;
+
+	setup("");
+	start_daemon();
+	ASSERT_EQ(3, status_of(start(argv, "log2")));
+	ASSERT_STR(
+		"ovltreed: another daemon serves this network namespace already\n",
+		get("log2"));
+	ASSERT_OK(attach_options("m"));
+	ASSERT_EQ(1, stats().attached);
+	/* In another network namespace there is room for one. */
+	pid = fork();
+	if (!pid) {
+		ASSERT(!unshare(CLONE_NEWNET));
+		open_queue();
+		start_daemon();
+		ASSERT_EQ(server, stats().daemon_pid);
+		end_daemon(SIGTERM, 0);
+		_exit(0);
+	}
+	ASSERT_EQ(0, status_of(pid));
+	ASSERT_EQ(server, stats().daemon_pid);
+	ASSERT_OK(detach(ctx, "m", 0));
+	teardown();
+}
+
+static void bad_config(void)
+{
+	const char *argv[] = { program("DAEMON"), "-c", "conf", NULL };
+
+	setup("batch_max = many\n");
+	ASSERT_EQ(2, status_of(start(argv, "log")));
+	ASSERT_STR(
+		"ovltreed: conf: line 1: batch_max: \"many\" is not a number\n",
+		get("log"));
+	put("conf", "");
+	start_daemon();
+	/* One that is wrong leaves the old one in force. */
+	put("conf", "nonsense\n");
+	ASSERT(!kill(server, SIGHUP));
+	ASSERT_OK(attach_options("m"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT_EQ(1, stats().attached);
+	teardown();
+}
+
+/* A listener whose buffer holds next to nothing. */
+static void lost_events(void)
+{
+	enum { NR = 64 };
+	struct ovlt_queue *listener;
+	struct ovlt_event event;
+	unsigned int lost = 0, done = 0;
+	int err;
+
+	setup("");
+	start_daemon();
+	listener = ovlt_queue_new(OVLT_QUEUE_READY | OVLT_QUEUE_MONITOR);
+	ASSERT(listener);
+	ovlt_queue_set_buffer(listener, 1);
+	for (int i = 0; i < NR; i++) {
+		ASSERT_OK(attach_options("m"));
+		ASSERT_OK(detach(ctx, "m", 0));
+	}
+	/* The last batch's event comes after the answer to us. */
+	usleep(200000);
+	while (!(err = ovlt_queue_wait(listener, 0, &event, sizeof(event)))) {
+		lost += event.type == OVLT_EVENT_LOST;
+		done += event.type == OVLT_EVENT_DONE;
+	}
+	ASSERT_EQ(-EAGAIN, err);
+	ASSERT(lost && done < 2 * NR);
+	/* The counters tell what the events would have. */
+	ASSERT_EQ(NR, stats().attached);
+	ASSERT_EQ(NR, stats().detached);
+	ASSERT_EQ(0, dump().nr);
+	/* And what comes from now on is complete. */
+	ovlt_queue_set_buffer(listener, 1 << 20);
+	ASSERT_OK(attach_options("m"));
+	ASSERT_EQ(0, ovlt_queue_wait(listener, 0, &event, sizeof(event)));
+	ASSERT_EQ(OVLT_EVENT_READY, event.type);
+	ASSERT_EQ(0, ovlt_queue_wait(listener, 1000, &event, sizeof(event)));
+	ASSERT_EQ(OVLT_EVENT_DONE, event.type);
+	ASSERT_EQ(0, ovlt_queue_wait(listener, 1000, &event, sizeof(event)));
+	ASSERT_EQ(OVLT_EVENT_BATCH, event.type);
+	ASSERT_EQ(NR + 1, event.stats.attached);
+	end_daemon(SIGTERM, 0);
+	ASSERT_EQ(0, ovlt_queue_wait(listener, 1000, &event, sizeof(event)));
+	ASSERT_EQ(OVLT_EVENT_DAEMON_GONE, event.type);
+	ovlt_queue_free(listener);
+	ASSERT_OK(detach(ctx, "m", 0));
+	teardown();
+}
+
+static void signals(void)
+{
+	uint64_t id;
+
+	setup("");
+	start_daemon();
+	/* Told to end, it does what waits first. */
+	ASSERT(!kill(server, SIGSTOP));
+	id = submit("m", 60000);
+	ASSERT(!kill(server, SIGTERM));
+	ASSERT(!kill(server, SIGCONT));
+	ASSERT_EQ(0, status_of(server));
+	ASSERT_EQ(id, ended().id);
+	ASSERT_EQ(1, mounts_at("m"));
+	put("conf", "metrics_interval_s = 3600\n");
+	start_daemon();
+	ASSERT_OK(detach(ctx, "m", 0));
+	/* What a reload changes is in force at once. */
+	{
+		char config[4200];
+
+		snprintf(config, sizeof(config), "metrics_file = %s\n",
+			 at("x.prom"));
+		put("conf", config);
+	}
+	ASSERT(!kill(server, SIGHUP));
+	for (int i = 0; access("x.prom", F_OK); i++) {
+		ASSERT(i < 1000);
+		usleep(10000);
+	}
+	{
+		char *text = read_all("x.prom");
+
+		ASSERT(strstr(text, "\novltree_attached_total 1\n"));
+		ASSERT(strstr(text, "\novltree_detached_total 1\n"));
+		ASSERT(strstr(text, "\novltree_daemon 1\n"));
+		ASSERT(strstr(text,
+			      "\novltreed_done_total{kind=\"detach\"} 1\n"));
+		free(text);
+	}
+	teardown();
+}
+
+static void hear(int fd, const char *wanted)
+{
+	char text[512];
+	ssize_t len;
+
+	do {
+		struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+
+		ASSERT_EQ(1, poll(&pollfd, 1, 60000));
+		len = recv(fd, text, sizeof(text) - 1, 0);
+		ASSERT(len >= 0);
+		text[len] = '\0';
+	} while (!strstr(text, wanted));
+}
+
+static void service_manager(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	setup("");
+	strcpy(address.sun_path, "notify");
+	ASSERT(!bind(fd, (struct sockaddr *)&address, sizeof(address)));
+	ASSERT(!setenv("NOTIFY_SOCKET", "notify", 1));
+	ASSERT(!setenv("WATCHDOG_USEC", "200000", 1));
+	start_daemon();
+	ASSERT(!unsetenv("NOTIFY_SOCKET") && !unsetenv("WATCHDOG_USEC"));
+	hear(fd, "READY=1");
+	hear(fd, "WATCHDOG=1\nSTATUS=0 requests in 0 batches, 0 wait");
+	ASSERT_OK(attach_options("m"));
+	hear(fd, "WATCHDOG=1\nSTATUS=1 requests in 1 batches, 0 wait");
+	ASSERT(!kill(server, SIGHUP));
+	hear(fd, "RELOADING=1");
+	hear(fd, "READY=1");
+	ASSERT_OK(detach(ctx, "m", 0));
+	end_daemon(SIGTERM, 0);
+	hear(fd, "STOPPING=1");
+	close(fd);
+	teardown();
+}
+
+static int load(void)
+{
+	int fd = open(MODULE, O_RDONLY | O_CLOEXEC);
+	int err;
+
+	ASSERT(fd >= 0);
+	err = syscall(SYS_finit_module, fd, "", 0);
+	close(fd);
+	return err;
+}
+
+static void module_reload(void)
+{
+	struct ovlt_request request;
+	uint64_t id;
+
+	if (access(MODULE, F_OK))
+		skip("there is no " MODULE);
+	setup("");
+	start_daemon();
+	ASSERT_OK(attach_options("m"));
+	/* Our context has the device open. */
+	ovlt_ctx_unref(ctx);
+	ctx = ovlt_ctx_new();
+	ASSERT_EQ(0, ovlt_ctx_set_backend(ctx, "daemon"));
+	ASSERT(!mkdir("n", 0755));
+	ASSERT(!kill(server, SIGSTOP));
+	id = submit("n", 60000);
+	ovlt_ctx_unref(ctx);
+	/* The daemon is idle; what waits is done by the module that goes. */
+	ASSERT(!syscall(SYS_delete_module, "ovltree", O_NONBLOCK));
+	request = ended();
+	ASSERT_EQ(id, request.id);
+	ASSERT_EQ(0, request.error);
+	ASSERT_EQ(OVLTREE_REASON_EXIT, request.committed_by);
+	ASSERT_EQ(1, mounts_at("m"));
+	ASSERT_EQ(1, mounts_at("n"));
+	ASSERT(!kill(server, SIGCONT));
+	ctx = ovlt_ctx_new();
+	ASSERT_EQ(0, ovlt_ctx_set_backend(ctx, "daemon"));
+	/* Without it the kernel's own calls do the work. */
+	ASSERT_OK(detach(ctx, "n", 0));
+	usleep(2500000);
+	ovlt_queue_free(queue);
+	ASSERT(!load());
+	open_queue();
+	wait_for_daemon();
+	ASSERT_EQ(server, stats().daemon_pid);
+	ovlt_ctx_unref(ctx);
+	ctx = ovlt_ctx_new();
+	ASSERT_EQ(0, ovlt_ctx_set_backend(ctx, "daemon"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT_EQ(1, stats().detached);
+	teardown();
+}
+
+static const struct test tests[] = {
+	TEST(attach_and_detach),
+	TEST(asynchronous),
+	TEST(cancelled),
+	TEST(many_processes),
+	TEST(killed),
+	TEST(stopped),
+	TEST(full),
+	TEST(no_daemon),
+	TEST(second_daemon),
+	TEST(bad_config),
+	TEST(lost_events),
+	TEST(signals),
+	TEST(service_manager),
+	TEST(module_reload),
+};
+
+int main(void)
+{
+	bool module = !access("/sys/module/ovltree", F_OK);
+	int status;
+
+	run_tests("serve", tests, ARRAY_SIZE(tests), !module);
+	status = tap_done();
+	return module ? status : EXIT_SUCCESS;
+}
