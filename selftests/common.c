@@ -765,20 +765,6 @@ static int one_error(int ret, const struct ovltree_result *result)
 	return result->error;
 }
 
-/* The lower layers of a tree as a set: its descriptor, or the error. */
-int ovlt_layerset(int dev, const struct ovltree_tree *tree)
-{
-	struct ovltree_layerset entry = {
-		.nr_lower = tree->nr_lower, .lower = tree->lower,
-	};
-	struct ovltree_result result;
-	int ret = run_batch(dev, OVLTREE_IOC_LAYERSET, OVLTREE_BATCH_CLOEXEC, &entry,
-			    sizeof(entry), 1, &result);
-	int err = one_error(ret, &result);
-
-	return err ? err : result.fd;
-}
-
 int ovlt_prepare_one(int dev, const struct ovltree_tree *tree)
 {
 	struct ovltree_attach entry = ovlt_entry_tree(tree, NULL);

@@ -120,7 +120,6 @@ struct ovltree_layerset ovlt_entry_layerset(const struct ovltree_tree *tree);
 int ovlt_ioctl(int dev, unsigned long cmd, void *arg);
 int ovlt_prepare(int dev, __u32 flags, const struct ovltree_attach *entries,
 		 unsigned int nr, struct ovltree_result *results);
-int ovlt_layerset(int dev, const struct ovltree_tree *tree);
 int ovlt_attach(int dev, __u32 flags, const struct ovltree_attach *entries,
 		unsigned int nr, struct ovltree_result *results);
 int ovlt_detach(int dev, const struct ovltree_detach *entries, unsigned int nr,

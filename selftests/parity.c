@@ -359,7 +359,7 @@ static int attach_layerset(const struct scene *scene)
 	struct ovltree_tree tree = *scene->tree;
 	int err;
 
-	tree.layerset_fd = ovlt_layerset(scene->room.dev, &tree);
+	tree.layerset_fd = ovlt_layerset_one(scene->room.dev, &tree);
 	if (tree.layerset_fd < 0)
 		return tree.layerset_fd;
 	tree.flags |= OVLTREE_TREE_LAYERSET;

@@ -991,7 +991,7 @@ TEST_F(device, layerset)
 
 	ovlt_simple_layers();
 	ovlt_mkdir("t");
-	attempt.layerset = ovlt_layerset(self->room.dev, ovlt_simple_tree());
+	attempt.layerset = ovlt_layerset_one(self->room.dev, ovlt_simple_tree());
 	ASSERT_LE(0, attempt.layerset);
 	EXPECT_EQ(-EINVAL, ovlt_fork_in_userns(userns, try_layerset, &attempt));
 	close(attempt.layerset);
