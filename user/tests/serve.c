@@ -764,6 +764,23 @@ static int load(void)
 	return err;
 }
 
+static bool server_has_device(void)
+{
+	char path[64], target[64];
+	bool has = false;
+	ssize_t len;
+
+	for (int fd = 0; fd < 64 && !has; fd++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", server, fd);
+		len = readlink(path, target, sizeof(target) - 1);
+		if (len < 0)
+			continue;
+		target[len] = '\0';
+		has = !strcmp(target, "/dev/ovltree");
+	}
+	return has;
+}
+
 static void module_reload(void)
 {
 	struct ovlt_request request;
@@ -779,6 +796,9 @@ static void module_reload(void)
 	ctx = ovlt_ctx_new();
 	ASSERT_EQ(0, ovlt_ctx_set_backend(ctx, "daemon"));
 	ASSERT(!mkdir("n", 0755));
+	/* We hear of the end of a batch before the daemon does. */
+	for (int i = 0; i < 5000 && server_has_device(); i++)
+		usleep(1000);
 	ASSERT(!kill(server, SIGSTOP));
 	id = submit("n", 60000);
 	ovlt_ctx_unref(ctx);
