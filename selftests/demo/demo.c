@@ -355,6 +355,10 @@ int main(int argc, char **argv)
 	ctx = ovlt_ctx_new();
 	if (!ctx)
 		err(1, "ovlt_ctx_new");
+	/* All of it in one ioctl: several threads would prepare the mounts before. */
+	ovlt_ctx_set_threads(ctx, 1);
+	/* The peers count here, too. */
+	tally = allocate_shared(sizeof(*tally));
 	setlinebuf(stdout);
 	umask(022);
 
