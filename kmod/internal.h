@@ -88,7 +88,7 @@ unsigned int ovlt_layerset_count(void);
 
 /* tree.c */
 DEFINE_FREE(put_fs_context, struct fs_context *, if (!IS_ERR_OR_NULL(_T)) put_fs_context(_T))
-struct fs_context *ovlt_tree_context(void);
+struct fs_context *ovlt_tree_context(struct ovltree_result *result);
 struct vfsmount *ovlt_tree_build(const struct ovlt_batch *batch, u64 utree,
 				 struct ovltree_result *result);
 

@@ -88,10 +88,9 @@ static struct file *layerset_open(const struct ovlt_batch *batch, unsigned int i
 	err = layerset_read(&entry, batch, i, result);
 	if (err)
 		return ERR_PTR(err);
-	fc = ovlt_tree_context();
+	fc = ovlt_tree_context(result);
 	if (IS_ERR(fc))
-		return ERR_PTR(ovlt_fail(result, PTR_ERR(fc),
-					 OVLTREE_FIELD_NONE, 0, "no overlayfs"));
+		return ERR_CAST(fc);
 	layers = ovlt_layers_get(entry.lower, entry.nr_lower, result);
 	if (IS_ERR(layers))
 		return ERR_CAST(layers);

@@ -20,12 +20,7 @@
 	(OVLTREE_TREE_UPPER | OVLTREE_TREE_IDMAP | OVLTREE_TREE_LAYERSET)
 #define OVLT_TREE_SIZE_VER0 72
 
-/**
- * ovlt_tree_context - begin an overlay
- *
- * Return: A context that keeps its messages, or an error pointer.
- */
-struct fs_context *ovlt_tree_context(void)
+static struct fs_context *tree_context(void)
 {
 	struct file_system_type *type = get_fs_type("overlay");
 	struct fs_context *fc;
@@ -46,6 +41,22 @@ struct fs_context *ovlt_tree_context(void)
 	refcount_set(&log->usage, 1);
 	log->owner = fc->fs_type->owner;
 	fc->log.log = log;
+	return fc;
+}
+
+/**
+ * ovlt_tree_context - begin an overlay
+ * @result: takes the reason of a failure
+ *
+ * Return: A context that keeps its messages, or an error pointer.
+ */
+struct fs_context *ovlt_tree_context(struct ovltree_result *result)
+{
+	struct fs_context *fc = tree_context();
+
+	if (IS_ERR(fc))
+		ovlt_fail(result, PTR_ERR(fc), OVLTREE_FIELD_NONE, 0,
+			  "no overlayfs");
 	return fc;
 }
 
@@ -252,10 +263,9 @@ struct vfsmount *ovlt_tree_build(const struct ovlt_batch *batch, u64 utree,
 	if (err)
 		return ERR_PTR(err);
 
-	fc = ovlt_tree_context();
+	fc = ovlt_tree_context(result);
 	if (IS_ERR(fc))
-		return ERR_PTR(ovlt_fail(result, PTR_ERR(fc),
-					 OVLTREE_FIELD_NONE, 0, "no overlayfs"));
+		return ERR_CAST(fc);
 
 	if (tree.flags & OVLTREE_TREE_LAYERSET) {
 		layerset = fget(tree.layerset_fd);
