@@ -6,6 +6,7 @@
 #include <linux/compiler_attributes.h>
 #include <linux/err.h>
 #include <linux/fs_context.h>
+#include <linux/mnt_batch.h>
 #include <linux/mount.h>
 #include <linux/path.h>
 #include <linux/types.h>

@@ -3,6 +3,7 @@
 #define _OVLTREE_QUEUE_H
 
 #include <linux/hashtable.h>
+#include <linux/mnt_batch.h>
 #include <linux/mount.h>
 #include <linux/mutex.h>
 #include <linux/timerqueue.h>
