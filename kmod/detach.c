@@ -95,7 +95,7 @@ static int entry_get(struct mnt_batch_entry *entry,
 /**
  * ovlt_detach_report - tell what became of an entry
  * @result: where to; an error that is there stays
- * @entry: the entry, after mnt_detach_batch()
+ * @entry: the entry, after ovlt_detach_mounts()
  */
 void ovlt_detach_report(struct ovltree_result *result,
 			const struct mnt_batch_entry *entry)
@@ -131,7 +131,7 @@ static int detach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
 	if (err)
 		return err;
 	get_requests(mounts, requests);
-	mnt_detach_batch(mounts);
+	ovlt_detach_mounts(mounts);
 	batch->arg.wait_ns = mounts->wait_ns;
 	batch->arg.hold_ns = mounts->hold_ns;
 	for (unsigned int i = 0; i < mounts->nr; i++)

@@ -107,6 +107,10 @@ void ovlt_attach_report(struct ovltree_result *result,
 void ovlt_detach_report(struct ovltree_result *result,
 			const struct mnt_batch_entry *entry);
 
+/* shutdown.c */
+void ovlt_detach_mounts(struct mnt_batch *mounts);
+void ovlt_shutdown_exit(void);
+
 /* The commands, each in the file of its name */
 extern const struct ovlt_batch_op ovlt_layerset_op;
 extern const struct ovlt_batch_op ovlt_prepare_op;

@@ -572,7 +572,7 @@ static void expiry_commit(struct expiry *expiry, enum ovltree_reason by)
 	if (expiry->kind == OVLTREE_KIND_ATTACH)
 		err = mnt_attach_batch(batch);
 	else
-		mnt_detach_batch(batch);
+		ovlt_detach_mounts(batch);
 
 	for (unsigned int i = 0; i < batch->nr; i++) {
 		if (err)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Detaching: what umount(2) does, by path and by id, many at once.
+ * Detaching: what umount(2) does, by path and by id, many at once, and how often
+ * their file systems are synced.
  */
 #include "kselftest_harness.h"
 #include "common.h"
@@ -438,6 +439,165 @@ TEST_F(detach, force_needs_rights)
 
 	EXPECT_EQ(-EPERM, ovlt_fork_in_userns(userns, run_force, &self->room.dev));
 	close(userns);
+}
+
+/*
+ * Trees with uppers on one ext4, t0 to t3, and how often that is synced.
+ */
+#define NR_SYNCED 4
+#define TRACING "/sys/kernel/tracing/"
+#define SYNC_EVENT TRACING "events/ext4/ext4_sync_fs/enable"
+
+FIXTURE(synced)
+{
+	struct ovlt_room room;
+	struct ovltree_result results[NR_SYNCED];
+	struct ovltree_detach entries[NR_SYNCED];
+};
+
+static void set(const char *path, const char *text)
+{
+	int fd = ovlt_open(path, O_WRONLY | O_TRUNC);
+
+	if (write(fd, text, strlen(text)) != strlen(text))
+		ovlt_die("%s", path);
+	close(fd);
+}
+
+/* sync_filesystem() calls the file system twice, first without waiting. */
+static unsigned int count_syncs(void)
+{
+	char *trace = ovlt_read(TRACING "trace");
+	unsigned int nr = 0;
+
+	for (char *at = trace; (at = strstr(at, "ext4_sync_fs: ")); at++)
+		nr += !!strstr(at, " wait 1") &&
+		      strstr(at, " wait 1") < strchrnul(at, '\n');
+	free(trace);
+	return nr;
+}
+
+static void attach_synced(struct ovltree_detach *entries, int dev, const char *option)
+{
+	for (int i = 0; i < NR_SYNCED; i++) {
+		struct ovltree_tree *tree = ovlt_simple_tree();
+		char *target = ovlt_fmt("t%d", i);
+
+		ovlt_mkdirs(target, ovlt_fmt("u%d", i), ovlt_fmt("w%d", i), NULL);
+		ovlt_tree_upper(tree, ovlt_fmt("u%d", i), ovlt_fmt("w%d", i));
+		if (option)
+			ovlt_tree_option(tree, option);
+		if (ovlt_attach_one(dev, tree, target))
+			ovlt_die("%s", target);
+		ovlt_write(ovlt_fmt("t%d/new", i), "new\n");
+		entries[i] = ovlt_entry_path(target, 0);
+	}
+	set(SYNC_EVENT, "1");
+	set(TRACING "trace", "");
+}
+
+FIXTURE_SETUP(synced)
+{
+	if (!ovlt_exists(SYNC_EVENT))
+		SKIP(return, "no event for the syncs of ext4");
+	ovlt_room_enter(&self->room);
+	ovlt_room_on_ext4(&self->room);
+	ovlt_simple_layers();
+}
+
+FIXTURE_TEARDOWN(synced)
+{
+	if (!self->room.mounts)
+		return;
+	set(SYNC_EVENT, "0");
+	set(TRACING "trace", "");
+	for (int i = 0; i < NR_SYNCED; i++)
+		EXPECT_STREQ("new\n", ovlt_read(ovlt_fmt("u%d/new", i)));
+	EXPECT_ROOM_CLEAN(&self->room);
+}
+
+TEST_F(synced, one_by_one)
+{
+	attach_synced(self->entries, self->room.dev, NULL);
+	for (int i = 0; i < NR_SYNCED; i++)
+		EXPECT_EQ(0, ovlt_sys_umount(ovlt_fmt("t%d", i), 0));
+	EXPECT_EQ(NR_SYNCED, count_syncs());
+}
+
+TEST_F(synced, together)
+{
+	attach_synced(self->entries, self->room.dev, NULL);
+	EXPECT_EQ(NR_SYNCED, ovlt_detach(self->room.dev, self->entries, NR_SYNCED,
+					 self->results));
+	EXPECT_EQ(1, count_syncs());
+}
+
+TEST_F(synced, volatile_ones)
+{
+	attach_synced(self->entries, self->room.dev, "volatile");
+	EXPECT_EQ(NR_SYNCED, ovlt_detach(self->room.dev, self->entries, NR_SYNCED,
+					 self->results));
+	EXPECT_EQ(0, count_syncs());
+}
+
+/* The one that is busy is written to afterwards, and synced when it goes. */
+TEST_F(synced, one_is_busy)
+{
+	int fd;
+
+	attach_synced(self->entries, self->room.dev, NULL);
+	fd = ovlt_open("t1/new", O_RDONLY);
+	EXPECT_EQ(NR_SYNCED - 1, ovlt_detach(self->room.dev, self->entries, NR_SYNCED,
+					     self->results));
+	EXPECT_RESULT(-EBUSY, TARGET, 0, self->results[1]);
+	EXPECT_EQ(1, count_syncs());
+	close(fd);
+	ovlt_write("t1/late", "late\n");
+	EXPECT_EQ(0, ovlt_sys_umount("t1", 0));
+	EXPECT_EQ(2, count_syncs());
+	EXPECT_STREQ("late\n", ovlt_read("u1/late"));
+}
+
+/* Another mount of a tree keeps it in use, and its sync for later. */
+TEST_F(synced, one_is_mounted_twice)
+{
+	attach_synced(self->entries, self->room.dev, NULL);
+	ovlt_mkdir("other");
+	ovlt_mount("t1", "other", NULL, MS_BIND, NULL);
+	EXPECT_EQ(NR_SYNCED, ovlt_detach(self->room.dev, self->entries, NR_SYNCED,
+					 self->results));
+	EXPECT_EQ(1, count_syncs());
+	ovlt_write("other/late", "late\n");
+	EXPECT_EQ(0, ovlt_sys_umount("other", 0));
+	EXPECT_EQ(2, count_syncs());
+	EXPECT_STREQ("late\n", ovlt_read("u1/late"));
+}
+
+/* Waits until @nr are shut down, and a while longer for those that must not be. */
+static unsigned int wait_for_syncs(unsigned int nr)
+{
+	for (int i = 0; i < 1000 && count_syncs() < nr; i++)
+		usleep(10000);
+	usleep(200000);
+	return count_syncs();
+}
+
+/* Shut down when the caller has gone on, together all the same. */
+TEST_F(synced, lazily)
+{
+	int fd;
+
+	attach_synced(self->entries, self->room.dev, NULL);
+	fd = ovlt_open("t1", O_RDONLY | O_DIRECTORY);
+	for (int i = 0; i < NR_SYNCED; i++)
+		self->entries[i].flags = OVLTREE_DETACH_LAZY;
+	EXPECT_EQ(NR_SYNCED, ovlt_detach(self->room.dev, self->entries, NR_SYNCED,
+					 self->results));
+	EXPECT_EQ(1, wait_for_syncs(1));
+	EXPECT_EQ(0, mkdirat(fd, "late", 0755));
+	close(fd);
+	EXPECT_EQ(2, wait_for_syncs(2));
+	EXPECT_TRUE(ovlt_exists("u1/late"));
 }
 
 TEST_HARNESS_MAIN
