@@ -42,6 +42,7 @@
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 #define MODULE "/lib/modules/ovltree.ko"
+#define BOOT_MODULES "/lib/modules/boot"
 #define KMEMLEAK "/sys/kernel/debug/kmemleak"
 
 /* Objects of these caches must be as many as before, once things settle. */
@@ -291,16 +292,36 @@ out:
 	*before = now;
 }
 
-static void load_module(void)
+static bool insert_module(const char *path)
 {
 	int fd;
 
-	fd = open(MODULE, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return;
+		return false;
 	if (syscall(SYS_finit_module, fd, "", 0))
-		die(MODULE);
+		die(path);
 	close(fd);
+	return true;
+}
+
+/* What a kernel that isn't ours has not built in, in the order of the names. */
+static void load_boot_modules(void)
+{
+	struct dirent **entries;
+	int nr;
+
+	nr = scandir(BOOT_MODULES, &entries, NULL, alphasort);
+	for (int i = 0; i < nr; i++) {
+		char path[512];
+
+		snprintf(path, sizeof(path), BOOT_MODULES "/%s", entries[i]->d_name);
+		if (*entries[i]->d_name != '.' && !insert_module(path))
+			die(path);
+		free(entries[i]);
+	}
+	if (nr >= 0)
+		free(entries);
 }
 
 static void unload_module(void)
@@ -461,9 +482,10 @@ int main(void)
 	leave_rootfs();
 	mount_filesystems();
 	open_ports();
+	load_boot_modules();
 	clear_kmemleak();
 	take_inventory(&before);
-	load_module();
+	insert_module(MODULE);
 	run_programs(&before);
 	unload_module();
 	check_inventory("ovltree", &before);
