@@ -75,7 +75,7 @@ int ovlt_path_get(const struct ovltree_path *upath, u32 valid_flags,
 	} else {
 		given = path_string(upath->path);
 		if (IS_ERR(given))
-			return PTR_ERR(no_free_ptr(given));
+			return PTR_ERR(given);
 		if (!*given)
 			return -ENOENT;
 		if (*given == '/' || upath->fd == AT_FDCWD) {

@@ -97,7 +97,7 @@ static int tree_parse_options(struct fs_context *fc,
 	options = vmemdup_user(u64_to_user_ptr(tree->options),
 			       tree->options_size);
 	if (IS_ERR(options))
-		return ovlt_fail(result, PTR_ERR(no_free_ptr(options)),
+		return ovlt_fail(result, PTR_ERR(options),
 				 OVLTREE_FIELD_OPTIONS, 0,
 				 "options can't be read");
 	if (options[tree->options_size - 1])
