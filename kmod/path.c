@@ -91,9 +91,12 @@ int ovlt_path_get(const struct ovltree_path *upath, u32 valid_flags,
 		return err;
 
 	*name = given ? no_free_ptr(given) : path_name(path);
-	if (IS_ERR(*name)) {
-		path_put(path);
-		return PTR_ERR(*name);
-	}
-	return 0;
+	if (!IS_ERR(*name))
+		return 0;
+	err = PTR_ERR(*name);
+	*name = NULL;
+	path_put(path);
+	*path = (struct path) {};
+	return err;
 }
+ALLOW_ERROR_INJECTION(ovlt_path_get, ERRNO);
