@@ -8,6 +8,7 @@
  * to its own caller, so that a hung file system holds up nobody else.
  */
 #include <linux/completion.h>
+#include <linux/error-injection.h>
 #include <linux/list.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -179,3 +180,4 @@ int ovlt_merge_attach(struct mnt_batch *batch)
 		merge_lead(&self);
 	return self.err ?: merge_finish(batch);
 }
+ALLOW_ERROR_INJECTION(ovlt_merge_attach, ERRNO);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/dcache.h>
 #include <linux/err.h>
+#include <linux/error-injection.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/limits.h>
