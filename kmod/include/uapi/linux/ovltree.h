@@ -32,7 +32,8 @@
  *    of the command is unknown, or an array is missing
  *  - E2BIG: the command's structure is longer than the kernel knows and its tail
  *    is not zero, or @nr is over the limit that &OVLTREE_IOC_INFO tells
- *  - EFAULT: memory can't be read, or the results can't be written
+ *  - EFAULT: memory can't be read, or the results can't be written; this is found
+ *    out before anything is done, unless the memory goes away during the call
  *  - ENOMEM: out of memory, or over the limit of the caller's memory cgroup
  *  - EPERM: the caller lacks CAP_SYS_ADMIN in the user namespace that owns
  *    its mount namespace
