@@ -697,6 +697,27 @@ TEST_F(entry, lower_elements)
 	}
 }
 
+/* A layer that is given by its descriptor needs no path, but a name to be shown. */
+TEST_F(entry, lower_without_a_name)
+{
+	char name[256] = "";
+	int folder = ovlt_open(".", O_PATH), next;
+
+	memset(name, 'd', sizeof(name) - 1);
+	for (int i = 0; i < 17; i++) {
+		ASSERT_EQ(0, mkdirat(folder, name, 0755));
+		next = openat(folder, name, O_PATH | O_CLOEXEC);
+		ASSERT_LE(0, next);
+		close(folder);
+		folder = next;
+	}
+	self->tree->nr_lower = 1;
+	ovlt_tree_lower(self->tree, folder, NULL, 0);
+	for (int i = 0; i < 3; i++)
+		EXPECT_ENTRY(-ENAMETOOLONG, LOWER, 1);
+	close(folder);
+}
+
 TEST_F(entry, lower_symlink)
 {
 	ASSERT_EQ(0, symlink("l0", "link"));
