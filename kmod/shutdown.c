@@ -8,7 +8,6 @@
  * sync such a file system once for all, and to leave to a worker what is detached
  * lazily.
  */
-#include <linux/cleanup.h>
 #include <linux/fs.h>
 #include <linux/jiffies.h>
 #include <linux/llist.h>
@@ -65,32 +64,43 @@ static bool entry_detaches(const struct mnt_batch_entry *entry)
 	return entry->ns && !entry->error;
 }
 
-static void supers_hold(struct ovlt_supers *supers, const struct mnt_batch *mounts)
+/* One for each entry, NULL for what has failed already. Returns whether any is lazy. */
+static bool supers_hold(struct ovlt_supers *supers, const struct mnt_batch *mounts)
 {
-	for (unsigned int i = 0; i < mounts->nr; i++) {
-		if (!entry_detaches(&mounts->entries[i]))
-			continue;
-		supers->sbs[i] = mounts->entries[i].mount.mnt->mnt_sb;
-		atomic_inc(&supers->sbs[i]->s_active);
-	}
-}
+	bool lazy = false;
 
-/*
- * Of what supers_hold() held, keep the superblocks of mounts that are detached, and
- * of those whether lazily or not; let the others go.
- */
-static void supers_keep(struct ovlt_supers *supers, const struct ovlt_supers *held,
-			const struct mnt_batch *mounts, bool lazy)
-{
 	for (unsigned int i = 0; i < mounts->nr; i++) {
 		const struct mnt_batch_entry *entry = &mounts->entries[i];
 
-		if (!held->sbs[i] || lazy != !!(entry->flags & MNT_DETACH))
+		if (!entry_detaches(entry))
 			continue;
-		if (supers && entry_detaches(entry))
-			supers->sbs[supers->nr++] = held->sbs[i];
+		supers->sbs[i] = entry->mount.mnt->mnt_sb;
+		atomic_inc(&supers->sbs[i]->s_active);
+		lazy |= entry->flags & MNT_DETACH;
+	}
+	return lazy;
+}
+
+/*
+ * Of what supers_hold() has held keep what is detached, not lazily, and move what
+ * is detached lazily. Let go of mounts that are not detached, and of lazy ones if
+ * there was no memory for @lazy.
+ */
+static void supers_sort(struct ovlt_supers *supers, struct ovlt_supers *lazy,
+			const struct mnt_batch *mounts)
+{
+	for (unsigned int i = 0; i < mounts->nr; i++) {
+		const struct mnt_batch_entry *entry = &mounts->entries[i];
+		struct super_block *sb = supers->sbs[i];
+
+		if (!sb)
+			continue;
+		if (entry_detaches(entry) && !(entry->flags & MNT_DETACH))
+			supers->sbs[supers->nr++] = sb;
+		else if (entry_detaches(entry) && lazy)
+			lazy->sbs[lazy->nr++] = sb;
 		else
-			deactivate_super(held->sbs[i]);
+			deactivate_super(sb);
 	}
 }
 
@@ -105,29 +115,23 @@ static void supers_keep(struct ovlt_supers *supers, const struct ovlt_supers *he
  */
 void ovlt_detach_mounts(struct mnt_batch *mounts)
 {
-	struct ovlt_supers *held __free(kvfree) = supers_alloc(mounts->nr);
-	struct ovlt_supers *lazy, *plain;
+	struct ovlt_supers *supers = supers_alloc(mounts->nr);
+	struct ovlt_supers *lazy = NULL;
 
-	if (!held) {
+	if (!supers) {
 		mnt_detach_batch(mounts);
 		return;
 	}
-	supers_hold(held, mounts);
+	if (supers_hold(supers, mounts))
+		lazy = supers_alloc(mounts->nr);
 	mnt_detach_batch(mounts);
+	supers_sort(supers, lazy, mounts);
 
-	lazy = supers_alloc(mounts->nr);
-	supers_keep(lazy, held, mounts, true);
-	if (lazy && lazy->nr) {
+	if (lazy) {
 		llist_add(&lazy->node, &lazy_supers);
 		queue_delayed_work(system_unbound_wq, &lazy_work, OVLT_LAZY_DELAY);
-	} else {
-		kvfree(lazy);
 	}
-
-	plain = supers_alloc(mounts->nr);
-	supers_keep(plain, held, mounts, false);
-	if (plain)
-		supers_end(plain, 1);
+	supers_end(supers, 1);
 }
 
 /**
