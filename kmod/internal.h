@@ -42,7 +42,8 @@ struct ovlt_batch {
  * @flags: OVLTREE_BATCH_* that it takes
  * @entry_size: least size of an entry
  * @run: does it and writes the results; returns 0, or a negative errno with
- *	nothing done
+ *	nothing done, but for -EFAULT if the memory for the results has gone
+ *	meanwhile
  */
 struct ovlt_batch_op {
 	const char *name;

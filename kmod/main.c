@@ -4,7 +4,8 @@
  *
  * A request enters in ioctl.c, is read and answered by batch.c, and done by
  * layerset.c, prepare.c, attach.c or detach.c. tree.c builds an overlay, layers.c
- * what it is stacked on, and shutdown.c ends what is detached. Nothing of the module is left in a mount that it has made.
+ * what it is stacked on, and shutdown.c ends what is detached. Nothing of the module
+ * is left in a mount that it has made.
  *
  * Requests of processes that don't know of one another enter in netlink.c and wait
  * in queue.c until an ioctl, or their deadline, commits them.
