@@ -455,24 +455,17 @@ FIXTURE(synced)
 	struct ovltree_detach entries[NR_SYNCED];
 };
 
-static void set(const char *path, const char *text)
-{
-	int fd = ovlt_open(path, O_WRONLY | O_TRUNC);
-
-	if (write(fd, text, strlen(text)) != strlen(text))
-		ovlt_die("%s", path);
-	close(fd);
-}
-
 /* sync_filesystem() calls the file system twice, first without waiting. */
 static unsigned int count_syncs(void)
 {
 	char *trace = ovlt_read(TRACING "trace");
 	unsigned int nr = 0;
 
-	for (char *at = trace; (at = strstr(at, "ext4_sync_fs: ")); at++)
-		nr += !!strstr(at, " wait 1") &&
-		      strstr(at, " wait 1") < strchrnul(at, '\n');
+	for (char *at = trace; (at = strstr(at, "ext4_sync_fs: ")); at++) {
+		const char *wait = strstr(at, " wait 1");
+
+		nr += wait && wait < strchrnul(at, '\n');
+	}
 	free(trace);
 	return nr;
 }
@@ -492,8 +485,8 @@ static void attach_synced(struct ovltree_detach *entries, int dev, const char *o
 		ovlt_write(ovlt_fmt("t%d/new", i), "new\n");
 		entries[i] = ovlt_entry_path(target, 0);
 	}
-	set(SYNC_EVENT, "1");
-	set(TRACING "trace", "");
+	ovlt_write(SYNC_EVENT, "1");
+	ovlt_write(TRACING "trace", "");
 }
 
 FIXTURE_SETUP(synced)
@@ -509,8 +502,8 @@ FIXTURE_TEARDOWN(synced)
 {
 	if (!self->room.mounts)
 		return;
-	set(SYNC_EVENT, "0");
-	set(TRACING "trace", "");
+	ovlt_write(SYNC_EVENT, "0");
+	ovlt_write(TRACING "trace", "");
 	for (int i = 0; i < NR_SYNCED; i++)
 		EXPECT_STREQ("new\n", ovlt_read(ovlt_fmt("u%d/new", i)));
 	EXPECT_ROOM_CLEAN(&self->room);
