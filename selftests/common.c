@@ -765,6 +765,15 @@ static int one_error(int ret, const struct ovltree_result *result)
 	return result->error;
 }
 
+unsigned int ovlt_count_layersets(int dev)
+{
+	struct ovltree_info info = { .size = sizeof(info) };
+
+	if (ovlt_ioctl(dev, OVLTREE_IOC_INFO, &info))
+		ovlt_die("INFO");
+	return info.nr_layersets;
+}
+
 int ovlt_prepare_one(int dev, const struct ovltree_tree *tree)
 {
 	struct ovltree_attach entry = ovlt_entry_tree(tree, NULL);

@@ -127,6 +127,8 @@ int ovlt_detach(int dev, const struct ovltree_detach *entries, unsigned int nr,
 int ovlt_layerset(int dev, __u32 flags, const struct ovltree_layerset *entries,
 		  unsigned int nr, struct ovltree_result *results);
 
+unsigned int ovlt_count_layersets(int dev);
+
 /* The same for one entry: 0 (a descriptor for prepare and layerset), or its error */
 int ovlt_prepare_one(int dev, const struct ovltree_tree *tree);
 int ovlt_attach_one(int dev, const struct ovltree_tree *tree, const char *target);

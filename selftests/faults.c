@@ -9,11 +9,9 @@
  */
 #include "kselftest_harness.h"
 #include "common.h"
+#include "genl.h"
 
 #include <dirent.h>
-#include <linux/genetlink.h>
-#include <linux/netlink.h>
-#include <linux/ovltree_netlink.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -26,7 +24,7 @@
 #define MODULE "/lib/modules/ovltree.ko"
 
 #define NR 2
-#define LONG 600000		/* a deadline that no test lives to see */
+#define LONG 60000		/* a deadline that no test lives to see */
 #define MAX_FAULTS 10000
 #define SETTLE_MS 10000
 
@@ -296,15 +294,6 @@ static int free_fd(void)
 	return fd;
 }
 
-static unsigned int count_sets(int dev)
-{
-	struct ovltree_info info = { .size = sizeof(info) };
-
-	if (ovlt_ioctl(dev, OVLTREE_IOC_INFO, &info))
-		ovlt_die("INFO");
-	return info.nr_layersets;
-}
-
 FIXTURE_SETUP(faults)
 {
 	struct ovltree_tree layers = {};
@@ -549,14 +538,14 @@ TEST_F(faults, layerset)
 		ovlt_entry_layerset(&self->trees[0]),
 		ovlt_entry_layerset(&self->trees[0]),
 	};
-	unsigned int sets = count_sets(self->room.dev);
+	unsigned int sets = ovlt_count_layersets(self->room.dev);
 
 	SWEEP() {
 		int ret = WITH_FAULT(ovlt_layerset(self->room.dev, OVLTREE_BATCH_ALL,
 						   entries, NR, self->results));
 
 		expect_files(_metadata, self, ret);
-		EXPECT_EQ(sets, count_sets(self->room.dev));
+		EXPECT_EQ(sets, ovlt_count_layersets(self->room.dev));
 	}
 }
 
@@ -564,39 +553,15 @@ TEST_F(faults, layerset)
  * Requests
  */
 
-struct message {
-	struct nlmsghdr nlh;
-	struct genlmsghdr genl;
-	char attrs[128];
-};
-
-static struct message message_new(__u16 family, __u8 cmd)
+static struct request message_new(__u16 family, __u8 cmd)
 {
-	return (struct message) {
-		.nlh.nlmsg_len = NLMSG_LENGTH(GENL_HDRLEN),
-		.nlh.nlmsg_type = family,
-		.nlh.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
-		.genl.cmd = cmd,
-		.genl.version = 1,
-	};
+	struct request message = request_new(cmd);
+
+	message.nlh.nlmsg_type = family;
+	return message;
 }
 
-static void message_put(struct message *message, int type, const void *data, size_t len)
-{
-	struct nlattr *attr = (void *)message + message->nlh.nlmsg_len;
-
-	attr->nla_type = type;
-	attr->nla_len = NLA_HDRLEN + len;
-	memcpy(attr + 1, data, len);
-	message->nlh.nlmsg_len += NLA_ALIGN(attr->nla_len);
-}
-
-static void message_put_u32(struct message *message, int type, __u32 value)
-{
-	message_put(message, type, &value, sizeof(value));
-}
-
-static int message_send(int sock, const struct message *message)
+static int message_send(int sock, const struct request *message)
 {
 	return send(sock, message, message->nlh.nlmsg_len, 0) < 0 ? -errno : 0;
 }
@@ -604,15 +569,15 @@ static int message_send(int sock, const struct message *message)
 /* The number in the attribute @type of an answer, or 0 */
 static __u64 answer_number(const struct nlmsghdr *nlh, int type)
 {
-	const void *end = (const void *)nlh + nlh->nlmsg_len;
-	const struct nlattr *attr = NLMSG_DATA(nlh) + GENL_HDRLEN;
-	__u64 value = 0;
+	struct attrs attrs = attrs_in(NLMSG_DATA(nlh) + GENL_HDRLEN,
+				      nlh->nlmsg_len - NLMSG_LENGTH(GENL_HDRLEN));
+	const struct nlattr *attr;
 
-	while ((const void *)(attr + 1) < end && attr->nla_type != type)
-		attr = (const void *)attr + NLA_ALIGN(attr->nla_len);
-	if ((const void *)(attr + 1) < end)
-		memcpy(&value, attr + 1, attr->nla_len - NLA_HDRLEN);
-	return value;
+	while ((attr = attr_next(&attrs))) {
+		if (attr_type(attr) == type)
+			return attr_number(attr);
+	}
+	return 0;
 }
 
 /*
@@ -652,12 +617,11 @@ static int netlink_open(void)
 
 static void serve(struct __test_metadata *_metadata, struct _test_data_faults *self)
 {
-	struct message message = message_new(GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
+	struct request message = message_new(GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
 	__u64 family = 0, seq;
 
 	self->daemon = netlink_open();
-	message_put(&message, CTRL_ATTR_FAMILY_NAME, OVLTREE_FAMILY_NAME,
-		    sizeof(OVLTREE_FAMILY_NAME));
+	put_string(&message, CTRL_ATTR_FAMILY_NAME, OVLTREE_FAMILY_NAME);
 	message.nlh.nlmsg_seq = 1;
 	ASSERT_EQ(0, message_send(self->daemon, &message));
 	ASSERT_EQ(0, receive(self->daemon, CTRL_CMD_NEWFAMILY, CTRL_ATTR_FAMILY_ID, &family));
@@ -669,23 +633,23 @@ static void serve(struct __test_metadata *_metadata, struct _test_data_faults *s
 	self->free_fd = free_fd();
 }
 
-static struct message submit_new(const struct _test_data_faults *self, __u32 kind)
+static struct request submit_new(const struct _test_data_faults *self, __u32 kind)
 {
-	struct message message = message_new(self->family, OVLTREE_CMD_SUBMIT);
+	struct request message = message_new(self->family, OVLTREE_CMD_SUBMIT);
 
 	message.nlh.nlmsg_seq = 1;
-	message_put_u32(&message, OVLTREE_A_REQUEST_KIND, kind);
-	message_put_u32(&message, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
+	put_u32(&message, OVLTREE_A_REQUEST_KIND, kind);
+	put_u32(&message, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
 	return message;
 }
 
-static struct message submit_attach(const struct _test_data_faults *self, int mnt_fd,
+static struct request submit_attach(const struct _test_data_faults *self, int mnt_fd,
 				    int target_fd)
 {
-	struct message message = submit_new(self, OVLTREE_KIND_ATTACH);
+	struct request message = submit_new(self, OVLTREE_KIND_ATTACH);
 
-	message_put_u32(&message, OVLTREE_A_REQUEST_MNT_FD, mnt_fd);
-	message_put_u32(&message, OVLTREE_A_REQUEST_TARGET_FD, target_fd);
+	put_u32(&message, OVLTREE_A_REQUEST_MNT_FD, mnt_fd);
+	put_u32(&message, OVLTREE_A_REQUEST_TARGET_FD, target_fd);
 	return message;
 }
 
@@ -715,7 +679,7 @@ static __u64 expect_submitted(struct __test_metadata *_metadata,
 
 /* Without a fault */
 static __u64 submit(struct __test_metadata *_metadata,
-		    const struct _test_data_faults *self, const struct message *message)
+		    const struct _test_data_faults *self, const struct request *message)
 {
 	__u64 id;
 
@@ -731,7 +695,7 @@ TEST_F(faults, submit_attach)
 	serve(_metadata, self);
 	SWEEP() {
 		int mnt = ovlt_prepare_one(self->room.dev, &self->trees[0]);
-		struct message message = submit_attach(self, mnt, target);
+		struct request message = submit_attach(self, mnt, target);
 		struct ovltree_attach entry = { .flags = OVLTREE_ATTACH_REQUEST };
 		int ret;
 
@@ -751,13 +715,12 @@ TEST_F(faults, submit_detach)
 {
 	serve(_metadata, self);
 	SWEEP() {
-		struct message message = submit_new(self, OVLTREE_KIND_DETACH);
+		struct request message = submit_new(self, OVLTREE_KIND_DETACH);
 		struct ovltree_detach entry = { .flags = OVLTREE_DETACH_REQUEST };
 		int ret;
 
 		attach_all(_metadata, self);
-		message_put(&message, OVLTREE_A_REQUEST_MNT_ID, &self->results[0].mnt_id,
-			    sizeof(__u64));
+		put_u64(&message, OVLTREE_A_REQUEST_MNT_ID, self->results[0].mnt_id);
 		ret = WITH_FAULT(message_send(self->submitter, &message));
 		entry.mnt_id = expect_submitted(_metadata, self, ret);
 		ret = ovlt_detach(self->room.dev, &entry, 1, self->results);
@@ -775,7 +738,7 @@ static void submit_all(struct __test_metadata *_metadata,
 	for (int i = 0; i < NR; i++) {
 		int mnt = ovlt_prepare_one(self->room.dev, &self->trees[i]);
 		int target = ovlt_open(targets[i], O_PATH);
-		struct message message = submit_attach(self, mnt, target);
+		struct request message = submit_attach(self, mnt, target);
 
 		ASSERT_LE(0, mnt);
 		entries[i] = (struct ovltree_attach) {
@@ -837,7 +800,7 @@ static int close_all(const int fds[], unsigned int nr)
 /* Closing can't fail, and takes with it what nothing else keeps. */
 TEST_F(faults, close)
 {
-	unsigned int sets = count_sets(self->room.dev);
+	unsigned int sets = ovlt_count_layersets(self->room.dev);
 	struct ovltree_tree *tree = &self->trees[0];
 
 	serve(_metadata, self);
@@ -855,7 +818,7 @@ TEST_F(faults, close)
 		ASSERT_LE(0, fds[1]);
 		ASSERT_LE(0, fds[2]);
 		EXPECT_EQ(0, WITH_FAULT(close_all(fds, ARRAY_SIZE(fds))));
-		EXPECT_EQ(sets, count_sets(self->room.dev));
+		EXPECT_EQ(sets, ovlt_count_layersets(self->room.dev));
 		EXPECT_EQ(0, ovlt_attach(self->room.dev, 0, requests, NR, self->results));
 		for (int i = 0; i < NR; i++)
 			EXPECT_EQ(-ENOENT, self->results[i].error);

@@ -34,15 +34,6 @@ FIXTURE(layerset)
 	int set;
 };
 
-static unsigned int count_sets(int dev)
-{
-	struct ovltree_info info = { .size = sizeof(info) };
-
-	if (ovlt_ioctl(dev, OVLTREE_IOC_INFO, &info))
-		ovlt_die("INFO");
-	return info.nr_layersets;
-}
-
 static unsigned int count_files(void)
 {
 	unsigned int nr = 0;
@@ -63,7 +54,7 @@ FIXTURE_SETUP(layerset)
 	ovlt_mkdirs("m", "p", NULL);
 	ovlt_tree_lowers(&self->tree, "l1", "l0", NULL);
 	ovlt_tree_lowers(&self->on_fs, "fs/l1", "fs/l0", NULL);
-	self->sets = count_sets(self->room.dev);
+	self->sets = ovlt_count_layersets(self->room.dev);
 	self->set = ovlt_layerset_one(self->room.dev, &self->tree);
 	ASSERT_LE(0, self->set);
 	self->files = count_files();
@@ -75,7 +66,7 @@ FIXTURE_TEARDOWN(layerset)
 	umount2("p", MNT_DETACH);
 	umount2("m", MNT_DETACH);
 	EXPECT_EQ(0, close(self->set));
-	EXPECT_EQ(self->sets, count_sets(self->room.dev));
+	EXPECT_EQ(self->sets, ovlt_count_layersets(self->room.dev));
 	EXPECT_EQ(0, ovlt_sys_umount("fs", 0));
 	EXPECT_ROOM_CLEAN(&self->room);
 }
@@ -126,7 +117,7 @@ TEST_F(layerset, made)
 	EXPECT_NE(NULL, strstr(fdinfo, "\nlayers:\t2\n")) {
 		TH_LOG("%s", fdinfo);
 	}
-	EXPECT_EQ(self->sets + 1, count_sets(self->room.dev));
+	EXPECT_EQ(self->sets + 1, ovlt_count_layersets(self->room.dev));
 	/* It is a handle, and nothing to be read or walked. */
 	EXPECT_EQ(-1, read(self->set, &(char){ 0 }, 1));
 	EXPECT_EQ(EINVAL, errno);
@@ -143,7 +134,7 @@ TEST_F(layerset, one_for_each_descriptor)
 	int copy;
 
 	EXPECT_EQ(2, ovlt_layerset(self->room.dev, 0, entries, 2, results));
-	EXPECT_EQ(self->sets + 3, count_sets(self->room.dev));
+	EXPECT_EQ(self->sets + 3, ovlt_count_layersets(self->room.dev));
 	for (int i = 0; i < 2; i++) {
 		EXPECT_RESULT_OK(results[i]);
 		EXPECT_EQ(0, fcntl(results[i].fd, F_GETFD));
@@ -153,10 +144,10 @@ TEST_F(layerset, one_for_each_descriptor)
 	copy = dup(results[0].fd);
 	for (int i = 0; i < 2; i++)
 		EXPECT_EQ(0, close(results[i].fd));
-	EXPECT_EQ(self->sets + 2, count_sets(self->room.dev));
+	EXPECT_EQ(self->sets + 2, ovlt_count_layersets(self->room.dev));
 	EXPECT_EQ(0, attach_on(self->room.dev, copy, &self->tree, "m"));
 	EXPECT_EQ(0, close(copy));
-	EXPECT_EQ(self->sets + 1, count_sets(self->room.dev));
+	EXPECT_EQ(self->sets + 1, ovlt_count_layersets(self->room.dev));
 }
 
 TEST_F(layerset, closed_by_execve)
@@ -184,7 +175,7 @@ TEST_F(layerset, all_or_nothing)
 	EXPECT_RESULT(-EINVAL, LOWER, 0, results[1]);
 	EXPECT_CANCELED(results[2]);
 	EXPECT_EQ(self->files, count_files());
-	EXPECT_EQ(self->sets + 1, count_sets(self->room.dev));
+	EXPECT_EQ(self->sets + 1, ovlt_count_layersets(self->room.dev));
 
 	EXPECT_EQ(2, ovlt_layerset(self->room.dev, 0, entries, 3, results));
 	EXPECT_RESULT_OK(results[0]);
@@ -224,11 +215,11 @@ TEST_F(layerset, no_descriptor_left)
 				   results));
 	EXPECT_CANCELED(results[0]);
 	EXPECT_RESULT(-EMFILE, NONE, 0, results[1]);
-	EXPECT_EQ(self->sets + 1, count_sets(self->room.dev));
+	EXPECT_EQ(self->sets + 1, ovlt_count_layersets(self->room.dev));
 	EXPECT_EQ(1, ovlt_layerset(self->room.dev, 0, entries, 2, results));
 	EXPECT_EQ(last, results[0].fd);
 	EXPECT_RESULT(-EMFILE, NONE, 0, results[1]);
-	EXPECT_EQ(self->sets + 2, count_sets(self->room.dev));
+	EXPECT_EQ(self->sets + 2, ovlt_count_layersets(self->room.dev));
 	limit.rlim_cur = limit.rlim_max;
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
 	EXPECT_EQ(0, close(last));
@@ -241,7 +232,7 @@ TEST_F(layerset, no_descriptor_left)
 TEST_F(layerset, closed_first)
 {
 	ASSERT_EQ(0, attach_anew(self->room.dev, &self->on_fs, "m"));
-	EXPECT_EQ(self->sets + 1, count_sets(self->room.dev));
+	EXPECT_EQ(self->sets + 1, ovlt_count_layersets(self->room.dev));
 	ovlt_write("/proc/sys/vm/drop_caches", "3");
 	EXPECT_STREQ("f g", ovlt_list("m"));
 	EXPECT_STREQ("upper", ovlt_read("m/f"));
@@ -255,7 +246,7 @@ TEST_F(layerset, detached_first)
 		EXPECT_STREQ("upper\n", ovlt_read("m/f"));
 		EXPECT_STREQ("g\n", ovlt_read("m/d/g"));
 		EXPECT_EQ(0, ovlt_detach_one(self->room.dev, "m"));
-		EXPECT_EQ(self->sets + 1, count_sets(self->room.dev));
+		EXPECT_EQ(self->sets + 1, ovlt_count_layersets(self->room.dev));
 	}
 }
 
