@@ -151,6 +151,43 @@ static void write_map(pid_t pid, const char *which, const char *map)
 	free(path);
 }
 
+/* A process in a new namespace of a user namespace, or of the caller's own. */
+static pid_t namespace_new(int userns, int type)
+{
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe2(ready, O_CLOEXEC))
+		ovlt_die("pipe");
+	pid = fork();
+	if (pid < 0)
+		ovlt_die("fork");
+	if (!pid) {
+		if ((userns >= 0 && setns(userns, CLONE_NEWUSER)) || unshare(type) ||
+		    write(ready[1], "", 1) != 1)
+			ovlt_die("unshare");
+		pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		ovlt_die("namespace");
+	close(ready[0]);
+	return pid;
+}
+
+static int namespace_take(pid_t pid, const char *name)
+{
+	char *path = ovlt_fmt("/proc/%d/ns/%s", pid, name);
+	int fd = ovlt_open(path, O_RDONLY);
+
+	free(path);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return fd;
+}
+
 /**
  * ovlt_userns - make a user namespace
  * @map: lines of /proc/PID/uid_map, which are used for groups too, or NULL for
@@ -160,37 +197,19 @@ static void write_map(pid_t pid, const char *which, const char *map)
  */
 int ovlt_userns(const char *map)
 {
-	int ready[2], fd;
-	char *path, byte;
-	pid_t pid;
+	pid_t pid = namespace_new(-1, CLONE_NEWUSER);
 
-	if (pipe2(ready, O_CLOEXEC))
-		ovlt_die("pipe");
-	pid = fork();
-	if (pid < 0)
-		ovlt_die("fork");
-	if (!pid) {
-		if (unshare(CLONE_NEWUSER) || write(ready[1], "", 1) != 1)
-			ovlt_die("unshare user namespace");
-		pause();
-		_exit(0);
-	}
-	close(ready[1]);
-	if (read(ready[0], &byte, 1) != 1)
-		ovlt_die("user namespace");
-	close(ready[0]);
 	if (map) {
 		write_map(pid, "uid_map", map);
 		write_map(pid, "gid_map", map);
 	}
-	path = ovlt_fmt("/proc/%d/ns/user", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		ovlt_die("%s", path);
-	free(path);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	return fd;
+	return namespace_take(pid, "user");
+}
+
+/* A mount namespace that a user namespace owns, with copies of all mounts. */
+int ovlt_mntns(int userns)
+{
+	return namespace_take(namespace_new(userns, CLONE_NEWNS), "mnt");
 }
 
 /* Become a user of a namespace; root there has all capabilities in it. */

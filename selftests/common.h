@@ -95,6 +95,7 @@ long ovlt_slab_objects(const char *slab);
 
 /* Namespaces */
 int ovlt_userns(const char *map);
+int ovlt_mntns(int userns);
 void ovlt_enter_userns(int userns, uid_t id);
 int ovlt_fork_wait(int (*run)(void *arg), void *arg);
 int ovlt_fork_in_userns(int userns, int (*run)(void *arg), void *arg);

@@ -940,35 +940,6 @@ TEST_F(layerset, borrowed)
 	close(userns);
 }
 
-/* A mount namespace that a user namespace owns, with copies of all mounts. */
-static int container_mntns(int userns)
-{
-	int ready[2], fd;
-	char byte;
-	pid_t pid;
-
-	if (pipe2(ready, O_CLOEXEC))
-		ovlt_die("pipe");
-	pid = fork();
-	if (pid < 0)
-		ovlt_die("fork");
-	if (!pid) {
-		if (setns(userns, CLONE_NEWUSER) || unshare(CLONE_NEWNS) ||
-		    write(ready[1], "", 1) != 1)
-			ovlt_die("container");
-		pause();
-		_exit(0);
-	}
-	close(ready[1]);
-	if (read(ready[0], &byte, 1) != 1)
-		ovlt_die("container");
-	close(ready[0]);
-	fd = ovlt_open(ovlt_fmt("/proc/%d/ns/mnt", pid), O_RDONLY);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	return fd;
-}
-
 static void enter_container(const struct borrower *borrower, struct ovltree_tree *tree,
 			    bool make)
 {
@@ -1015,7 +986,7 @@ TEST_F(layerset, trusted_xattrs)
 	ovlt_xattr("l1/hidden", "trusted.overlay.whiteout", "");
 	ovlt_write("l0/hidden", "0");
 	borrower.userns = ovlt_userns("0 100000 65536\n");
-	borrower.mntns = container_mntns(borrower.userns);
+	borrower.mntns = ovlt_mntns(borrower.userns);
 	EXPECT_EQ(0, ovlt_fork_wait(list_plain, &borrower));
 	EXPECT_EQ(0, ovlt_fork_wait(list_on_set, &borrower));
 	/* It is a whiteout to those who may read that. */

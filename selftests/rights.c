@@ -106,6 +106,22 @@ static void new_container_mntns(void)
 	ovlt_mkdirs("own/l1", "own/t", NULL);
 }
 
+/*
+ * Attach two layers, below an upper folder in @over unless that is NULL, in a mount
+ * namespace of the container's own.
+ */
+static int try_layers(struct attempt *attempt, const char *lower, const char *lowest,
+		      const char *over, const char *target)
+{
+	struct ovltree_tree tree = { };
+
+	new_container_mntns();
+	ovlt_tree_lowers(&tree, lower, lowest, NULL);
+	if (over)
+		ovlt_tree_upper(&tree, ovlt_fmt("%s/u", over), ovlt_fmt("%s/w", over));
+	return try_attach(attempt, &tree, target);
+}
+
 #define EXPECT_TRY(err, run) do { \
 	struct attempt __attempt = { \
 		.dev = self->room.dev, \
@@ -116,14 +132,10 @@ static void new_container_mntns(void)
 
 static int try_own_layers(void *arg)
 {
-	struct ovltree_tree tree = { };
 	struct stat st;
 	int err;
 
-	new_container_mntns();
-	ovlt_tree_lowers(&tree, "own/l1", "own/l0", NULL);
-	ovlt_tree_upper(&tree, "own/u", "own/w");
-	err = try_attach(arg, &tree, "own/t");
+	err = try_layers(arg, "own/l1", "own/l0", "own", "own/t");
 	if (err)
 		return err;
 	ovlt_write("own/t/new", "new");
@@ -139,12 +151,9 @@ TEST_F(rights, own_layers)
 
 static int try_host_layers(void *arg)
 {
-	struct ovltree_tree tree = { };
 	int err;
 
-	new_container_mntns();
-	ovlt_tree_lowers(&tree, "l1", "l0", NULL);
-	err = try_attach(arg, &tree, "t0");
+	err = try_layers(arg, "l1", "l0", NULL, "t0");
 	if (err)
 		return err;
 	if (strcmp("upper\n", ovlt_read("t0/f")))
@@ -183,11 +192,7 @@ TEST_F(rights, locked_layer)
 
 static int try_layer_above_locked(void *arg)
 {
-	struct ovltree_tree tree = { };
-
-	new_container_mntns();
-	ovlt_tree_lowers(&tree, "own/l0", "/tmp", NULL);
-	return try_attach(arg, &tree, "t0");
+	return try_layers(arg, "own/l0", "/tmp", NULL, "t0");
 }
 
 TEST_F(rights, layer_above_locked)
@@ -197,12 +202,9 @@ TEST_F(rights, layer_above_locked)
 
 static int try_trusted(void *arg)
 {
-	struct ovltree_tree tree = { };
 	int err;
 
-	new_container_mntns();
-	ovlt_tree_lowers(&tree, "l1", "l0", NULL);
-	err = try_attach(arg, &tree, "t0");
+	err = try_layers(arg, "l1", "l0", NULL, "t0");
 	if (err)
 		return err;
 	/* The creator can't read trusted attributes: for it nothing is opaque. */
@@ -285,11 +287,7 @@ TEST_F(rights, unprivileged)
 /* The mounts of its namespace are locked, but it may cover them. */
 static int try_locked_target(void *arg)
 {
-	struct ovltree_tree tree = { };
-
-	new_container_mntns();
-	ovlt_tree_lowers(&tree, "own/l1", "own/l0", NULL);
-	return try_attach(arg, &tree, "locked/hidden");
+	return try_layers(arg, "own/l1", "own/l0", NULL, "locked/hidden");
 }
 
 TEST_F(rights, locked_target)
@@ -609,13 +607,9 @@ TEST_F(rights, devices)
  */
 static int try_privileged_files(void *arg)
 {
-	struct ovltree_tree tree = { };
 	int err;
 
-	new_container_mntns();
-	ovlt_tree_lowers(&tree, "l1", "l0", NULL);
-	ovlt_tree_upper(&tree, "own/u", "own/w");
-	err = try_attach(arg, &tree, "t0");
+	err = try_layers(arg, "l1", "l0", "own", "t0");
 	if (err)
 		return err;
 	/* Anybody may write it, so that nothing but the copy is in the way. */
@@ -657,13 +651,9 @@ static int try_file_capabilities(void *arg)
 		.magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE,
 		.data = { { ~0U, 0 }, { ~0U, 0 } },
 	};
-	struct ovltree_tree tree = { };
 	int err;
 
-	new_container_mntns();
-	ovlt_tree_lowers(&tree, "own/l1", "own/l0", NULL);
-	ovlt_tree_upper(&tree, "lent/u", "lent/w");
-	err = try_attach(arg, &tree, "t0");
+	err = try_layers(arg, "own/l1", "own/l0", "lent", "t0");
 	if (err)
 		return err;
 	return setxattr("t0/f", "security.capability", &all, sizeof(all), 0) ? -errno : 0;
@@ -689,13 +679,9 @@ TEST_F(rights, file_capabilities)
  */
 static int try_attributes(void *arg)
 {
-	struct ovltree_tree tree = { };
 	int err;
 
-	new_container_mntns();
-	ovlt_tree_lowers(&tree, "l1", "l0", NULL);
-	ovlt_tree_upper(&tree, "own/u", "own/w");
-	err = try_attach(arg, &tree, "t0");
+	err = try_layers(arg, "l1", "l0", "own", "t0");
 	if (err)
 		return err;
 	if (setresgid(1000, 1000, 1000) || setresuid(1000, 1000, 1000))
@@ -869,20 +855,12 @@ TEST_F(rights, refused_idmap)
 /* Overlays are two deep at most, whoever made the ones below. */
 static int try_third(void *arg)
 {
-	struct ovltree_tree tree = { };
-
-	new_container_mntns();
-	ovlt_tree_lowers(&tree, "own/l0", "second", NULL);
-	return try_attach(arg, &tree, "own/t");
+	return try_layers(arg, "own/l0", "second", NULL, "own/t");
 }
 
 static int try_second(void *arg)
 {
-	struct ovltree_tree tree = { };
-
-	new_container_mntns();
-	ovlt_tree_lowers(&tree, "own/l0", "first", NULL);
-	return try_attach(arg, &tree, "own/t");
+	return try_layers(arg, "own/l0", "first", NULL, "own/t");
 }
 
 TEST_F(rights, depth)
