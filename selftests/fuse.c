@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Layers of a FUSE file system, whose server is somebody: what it says of its files
+ * gives nobody rights, and when it doesn't answer only who asks it waits.
+ */
+#include "kselftest_harness.h"
+#include "common.h"
+
+#include <linux/fuse.h>
+#include <linux/genetlink.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT OVLT_TIMEOUT
+
+/*
+ * The server: a folder with
+ *
+ *	file	setuid, root's, and anybody may write it
+ *	slow	a name that is never answered
+ */
+
+#define MISC_MAJOR 10
+#define FUSE_MINOR 229
+#define FILE_NODE 2
+#define TEXT "#!/bin/true\n"
+
+static void reply(int fd, const struct fuse_in_header *in, int error, void *data,
+		  size_t size)
+{
+	struct fuse_out_header out = {
+		.len = sizeof(out) + size, .error = error, .unique = in->unique,
+	};
+	struct iovec parts[] = { { &out, sizeof(out) }, { data, size } };
+
+	/* Who asked may have gone meanwhile. */
+	if (writev(fd, parts, size ? 2 : 1) < 0 && errno != ENOENT)
+		_exit(1);
+}
+
+static struct fuse_attr attr_of(__u64 node)
+{
+	bool file = node == FILE_NODE;
+
+	return (struct fuse_attr) {
+		.ino = node,
+		.size = file ? strlen(TEXT) : 0,
+		.mode = file ? S_IFREG | 04777 : S_IFDIR | 0755,
+		.nlink = file ? 1 : 2,
+		.blksize = 4096,
+	};
+}
+
+static void serve_lookup(int fd, const struct fuse_in_header *in, int told)
+{
+	struct fuse_entry_out entry = {
+		.nodeid = FILE_NODE, .attr = attr_of(FILE_NODE),
+	};
+	const char *name = (const char *)(in + 1);
+
+	if (!strcmp(name, "file"))
+		reply(fd, in, 0, &entry, sizeof(entry));
+	else if (strcmp(name, "slow"))
+		reply(fd, in, -ENOENT, NULL, 0);
+	else if (write(told, "", 1) != 1)
+		_exit(1);
+}
+
+static void serve_one(int fd, const struct fuse_in_header *in, int told)
+{
+	struct fuse_init_out init = {
+		.major = FUSE_KERNEL_VERSION,
+		.minor = FUSE_KERNEL_MINOR_VERSION,
+		.max_write = 4096,
+	};
+	struct fuse_attr_out attr = { .attr = attr_of(in->nodeid) };
+	struct fuse_open_out open = { };
+	struct fuse_statfs_out statfs = { .st.namelen = 255, .st.bsize = 4096 };
+	const struct fuse_read_in *read = (const void *)(in + 1);
+
+	switch (in->opcode) {
+	case FUSE_INIT:
+		return reply(fd, in, 0, &init, sizeof(init));
+	case FUSE_LOOKUP:
+		return serve_lookup(fd, in, told);
+	case FUSE_GETATTR:
+		return reply(fd, in, 0, &attr, sizeof(attr));
+	case FUSE_OPEN:
+	case FUSE_OPENDIR:
+		return reply(fd, in, 0, &open, sizeof(open));
+	case FUSE_READ:
+		return reply(fd, in, 0, TEXT, read->offset ? 0 : strlen(TEXT));
+	case FUSE_STATFS:
+		return reply(fd, in, 0, &statfs, sizeof(statfs));
+	case FUSE_RELEASE:
+	case FUSE_RELEASEDIR:
+	case FUSE_FLUSH:
+		return reply(fd, in, 0, NULL, 0);
+	case FUSE_FORGET:
+	case FUSE_BATCH_FORGET:
+	case FUSE_INTERRUPT:
+		return;
+	default:
+		return reply(fd, in, -ENOSYS, NULL, 0);
+	}
+}
+
+struct server {
+	pid_t pid;
+	int told;
+};
+
+static struct server serve(const char *target)
+{
+	static char buffer[1 << 17] __attribute__((aligned(8)));
+	int fd = ovlt_open("/tmp/dev", O_RDWR), told[2];
+	struct server server;
+
+	ovlt_mkdir(target);
+	ovlt_mount("fuse", target, "fuse", 0,
+		   ovlt_fmt("fd=%d,rootmode=40755,user_id=0,group_id=0,allow_other", fd));
+	if (pipe2(told, O_CLOEXEC))
+		ovlt_die("pipe");
+	server.pid = fork();
+	if (server.pid < 0)
+		ovlt_die("fork");
+	if (!server.pid) {
+		while (read(fd, buffer, sizeof(buffer)) > 0)
+			serve_one(fd, (void *)buffer, told[1]);
+		_exit(0);
+	}
+	close(told[1]);
+	close(fd);
+	server.told = told[0];
+	return server;
+}
+
+static void server_end(const struct server *server)
+{
+	kill(server->pid, SIGKILL);
+	waitpid(server->pid, NULL, 0);
+	close(server->told);
+}
+
+/*
+ * Rights
+ */
+
+FIXTURE(fuse)
+{
+	struct ovlt_room room;
+	int userns;
+};
+
+FIXTURE_VARIANT(fuse)
+{
+	bool own_calls;
+};
+
+FIXTURE_VARIANT_ADD(fuse, kernel) { .own_calls = true };
+FIXTURE_VARIANT_ADD(fuse, ovltree) { };
+
+FIXTURE_SETUP(fuse)
+{
+	if (access("/dev/fuse", F_OK))
+		SKIP(return, "no /dev/fuse");
+	ovlt_room_enter(&self->room);
+	ovlt_simple_layers();
+	/* Folders of the host that it has lent to a container */
+	ovlt_mkdirs("u", "w", "t", "other", NULL);
+	/* As hosts have /dev/fuse that let anybody mount */
+	ASSERT_EQ(0, mknod("dev", S_IFCHR, makedev(MISC_MAJOR, FUSE_MINOR)));
+	ASSERT_EQ(0, chmod("dev", 0666));
+	ASSERT_EQ(0, chown("u", 100000, 100000));
+	ASSERT_EQ(0, chown("w", 100000, 100000));
+	self->userns = ovlt_userns("0 100000 65536\n");
+}
+
+FIXTURE_TEARDOWN(fuse)
+{
+}
+
+struct attempt {
+	int dev;
+	bool own_calls;
+	bool own_fuse;
+};
+
+static int try_attach(const struct attempt *attempt, const struct ovltree_tree *tree,
+		      const char *target)
+{
+	int mnt, err;
+
+	if (!attempt->own_calls)
+		return ovlt_attach_one(attempt->dev, tree, target);
+	mnt = ovlt_sys_overlay(tree);
+	if (mnt < 0)
+		return mnt;
+	err = ovlt_sys_move_mount(mnt, target);
+	close(mnt);
+	return err;
+}
+
+/* Have a file copied up to where the host sees it. */
+static int try_copy_up(void *arg)
+{
+	const struct attempt *attempt = arg;
+	struct server server = { };
+	struct ovltree_tree tree = { };
+	int err;
+
+	if (unshare(CLONE_NEWNS))
+		ovlt_die("unshare");
+	if (attempt->own_fuse) {
+		ovlt_mount("own", "fuse", "tmpfs", 0, NULL);
+		server = serve("fuse");
+	}
+	ovlt_tree_lowers(&tree, "fuse", NULL);
+	ovlt_tree_upper(&tree, "u", "w");
+	err = try_attach(attempt, &tree, "t");
+	if (err)
+		return err;
+	err = open("t/file", O_WRONLY) < 0 ? -errno : 0;
+	if (server.pid)
+		server_end(&server);
+	return err;
+}
+
+/* CVE-2023-0386's kind: the host's root has no file in the container. */
+TEST_F(fuse, hosts_file)
+{
+	struct attempt attempt = {
+		.dev = self->room.dev, .own_calls = variant->own_calls,
+	};
+	struct server server = serve("fuse");
+	struct stat st;
+
+	ASSERT_EQ(0, stat("fuse/file", &st));
+	ASSERT_EQ(S_IFREG | 04777, st.st_mode);
+	ASSERT_EQ(0, st.st_uid);
+	EXPECT_EQ(-EOVERFLOW, ovlt_fork_in_userns(self->userns, try_copy_up, &attempt));
+	EXPECT_STREQ("", ovlt_list("u"));
+	server_end(&server);
+}
+
+/* What a server of the container calls root's is the container's root's. */
+TEST_F(fuse, containers_file)
+{
+	struct attempt attempt = {
+		.dev = self->room.dev, .own_calls = variant->own_calls, .own_fuse = true,
+	};
+	struct stat st;
+
+	ovlt_mkdir("fuse");
+	EXPECT_EQ(0, ovlt_fork_in_userns(self->userns, try_copy_up, &attempt));
+	EXPECT_STREQ(TEXT, ovlt_read("u/file"));
+	ASSERT_EQ(0, stat("u/file", &st));
+	EXPECT_EQ(100000, st.st_uid);
+	EXPECT_EQ(100000, st.st_gid);
+}
+
+/*
+ * A server that doesn't answer
+ */
+
+static int try_slow(void *arg)
+{
+	struct ovltree_tree tree = { };
+
+	ovlt_tree_lowers(&tree, "fuse/slow", "l0", NULL);
+	return try_attach(arg, &tree, "t");
+}
+
+/* Whether the families of generic netlink still answer. */
+static bool genetlink_answers(void)
+{
+	struct {
+		struct nlmsghdr nlh;
+		struct genlmsghdr genl;
+	} request = {
+		.nlh.nlmsg_len = sizeof(request),
+		.nlh.nlmsg_type = GENL_ID_CTRL,
+		.nlh.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+		.genl.cmd = CTRL_CMD_GETFAMILY,
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+	char answer[32768];
+	bool answers;
+
+	answers = fd >= 0 && send(fd, &request, sizeof(request), 0) > 0 &&
+		  recv(fd, answer, sizeof(answer), 0) > 0;
+	close(fd);
+	return answers;
+}
+
+TEST_F(fuse, slow)
+{
+	struct attempt attempt = {
+		.dev = self->room.dev, .own_calls = variant->own_calls,
+	};
+	struct server server = serve("fuse");
+	pid_t pid = fork();
+	int set, status;
+	char byte;
+
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-try_slow(&attempt));
+	/* It asks, and waits. */
+	ASSERT_EQ(1, read(server.told, &byte, 1));
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+
+	EXPECT_EQ(0, ovlt_attach_one(self->room.dev, ovlt_simple_tree(), "other"));
+	EXPECT_EQ(0, ovlt_detach_one(self->room.dev, "other"));
+	set = ovlt_layerset_one(self->room.dev, ovlt_simple_tree());
+	EXPECT_LE(0, set);
+	close(set);
+	EXPECT_TRUE(genetlink_answers());
+
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	server_end(&server);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFEXITED(status));
+	EXPECT_EQ(ECONNABORTED, WEXITSTATUS(status));
+	EXPECT_STREQ("", ovlt_list("t"));
+}
+
+TEST_HARNESS_MAIN
