@@ -6,7 +6,7 @@
 VARIANT ?= normal
 VARIANTS := $(filter-out kernel,$(patsubst selftests/vm/%.config,%,$(wildcard selftests/vm/*.config)))
 
-.PHONY: help deps kernel modules user vm demo check check-debug kselftest-install bench bench-doc lint install clean
+.PHONY: help deps kernel modules user vm demo check check-debug check-kcsan stress kselftest-install bench bench-doc lint install clean
 
 help:		## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -37,6 +37,14 @@ check:		## run all tests, on this machine and in virtual ones
 
 check-debug:	## the same on the kernel with KASAN, lockdep and kmemleak
 	scripts/check debug
+
+check-kcsan: deps	## the concurrent tests on the kernel that tells of data races
+	scripts/kselftests --only "stress batch netlink detach layerset" kcsan --smp 4 \
+		--env panic_on_warn=0
+
+stress: deps	## 30 minutes of everything at once, on the kernel of VARIANT
+	scripts/kselftests --only stress $(VARIANT) --smp 4 --timeout 3600 \
+		--program-timeout 3000 --env OVLT_SECONDS=900
 
 kselftest-install:	## put the kselftests into the kernel tree KDIR
 	scripts/kselftest-install "$(KDIR)"

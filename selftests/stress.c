@@ -1,44 +1,76 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Batches against everything else that changes a mount table, on the same few
- * mountpoints, for a bounded time. OVLT_SEED replays a run's choices, OVLT_SECONDS
- * makes it longer.
+ * Everything that can be done to mounts, layer sets, requests and the module, at
+ * once, for a bounded time, and then all is as it was. OVLT_SEED replays a run's
+ * choices, OVLT_SECONDS makes each of the tests longer; what the workers do is in
+ * stress/.
  */
 #include "kselftest_harness.h"
-#include "common.h"
+#include "stress/stress.h"
 
 #include <sched.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <time.h>
+#include <sys/socket.h>
 
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT OVLT_TIMEOUT
+#define SETTLE_MS 20000
+#define MIN_STEPS 10
+#define ALL_DONE_SECONDS 60
+/*
+ * Names in /proc, /sys and cgroups that were looked up meanwhile stay known, as
+ * long as something else holds them. A leak would be one a call, in thousands.
+ */
+#define SPARE_DENTRIES 256
 
-#define NR_TARGETS 8
-#define NR_CALLERS 4
-#define NR_OTHERS 4
-#define NR_PROCESSES (NR_CALLERS + NR_OTHERS)
-#define MAX_BATCH 12
+static const struct {
+	const struct stress_worker *worker;
+	int nr;
+} crew[] = {
+	{ &stress_batches, 3 },
+	{ &stress_table, 3 },
+	{ &stress_layersets, 2 },
+	{ &stress_queue, 2 },
+	{ &stress_namespaces, 1 },
+	{ &stress_daemon, 1 },
+	{ &stress_module, 1 },
+	{ &stress_kill, 1 },
+	{ &stress_memory, 1 },
+};
 
-/* Shared by all processes */
-struct tally {
-	unsigned long attached;
-	unsigned long refused;
-	unsigned long canceled;
-	unsigned long detached;
-	unsigned long others;
-	int bad_error;
-	int bad_count;
+static const char *const names[STRESS_NR_OPS] = {
+	[STRESS_OPEN]		= "open",
+	[STRESS_ATTACH]		= "attach",
+	[STRESS_DETACH]		= "detach",
+	[STRESS_LAYERSET]	= "layer set",
+	[STRESS_PASS]		= "pass layer set",
+	[STRESS_RECEIVE]	= "receive layer set",
+	[STRESS_SUBMIT]		= "submit",
+	[STRESS_CANCEL]		= "cancel",
+	[STRESS_DONE]		= "done",
+	[STRESS_UNLOAD]		= "unload module",
+	[STRESS_LOAD]		= "load module",
+	[STRESS_DAEMON_KILL]	= "kill daemon",
+	[STRESS_CGROUP_KILL]	= "kill cgroup",
+	[STRESS_CGROUP_RMDIR]	= "remove cgroup",
+	[STRESS_MEMORY]		= "take memory",
+	[STRESS_MOUNT]		= "mount",
+	[STRESS_UMOUNT]		= "umount",
+	[STRESS_RENAME]		= "rename",
+	[STRESS_RMDIR]		= "rmdir",
+	[STRESS_BIND]		= "bind",
+	[STRESS_PROPAGATION]	= "propagation",
+	[STRESS_UNSHARE]	= "unshare",
+	[STRESS_UNSHARE_USER]	= "unshare user",
+	[STRESS_PIVOT_ROOT]	= "pivot_root",
+	[STRESS_SETNS]		= "setns",
+	[STRESS_ATTACH_NS]	= "attach elsewhere",
 };
 
 FIXTURE(stress)
 {
 	struct ovlt_room room;
-	struct tally *tally;
-	time_t end;
-	unsigned int seed;
-	long mounts;
+	struct stress *stress;
+	long mounts, inodes, dentries;
+	int seconds;
 };
 
 FIXTURE_VARIANT(stress)
@@ -56,31 +88,36 @@ static unsigned int number_from(const char *name, unsigned int otherwise)
 	return text ? strtoul(text, NULL, 0) : otherwise;
 }
 
-static time_t now(void)
+/* Those that somebody uses, without what is only remembered. */
+static long count_dentries(void)
 {
-	struct timespec ts;
+	int fd = ovlt_open("/proc/sys/vm/drop_caches", O_WRONLY);
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
+	if (write(fd, "2", 1) != 1)
+		ovlt_die("drop_caches");
+	close(fd);
+	return ovlt_slab_objects("dentry");
 }
-
-static const char *const targets[NR_TARGETS] = {
-	"t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7",
-};
 
 FIXTURE_SETUP(stress)
 {
 	ovlt_room_enter(&self->room);
+	/* Who keeps it open keeps the module. */
+	close(self->room.dev);
+	ASSERT_EQ(0, unshare(CLONE_NEWNET));
 	ovlt_simple_layers();
+	self->stress = mmap(NULL, sizeof(*self->stress), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->stress);
+	self->stress->seed = number_from("OVLT_SEED", 20261124);
+	self->seconds = number_from("OVLT_SECONDS", 10);
+	ksft_print_msg("OVLT_SEED=%u OVLT_SECONDS=%d\n", self->stress->seed,
+		       self->seconds);
+	for (int i = 0; i < STRESS_TARGETS; i++)
+		ovlt_mkdir(stress_targets[i]);
 	self->mounts = ovlt_slab_objects("mnt_cache");
-	self->seed = number_from("OVLT_SEED", 20261124);
-	self->end = now() + number_from("OVLT_SECONDS", 10);
-	self->tally = mmap(NULL, sizeof(*self->tally), PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, self->tally);
-	TH_LOG("OVLT_SEED=%u", self->seed);
-	for (int i = 0; i < NR_TARGETS; i++)
-		ovlt_mkdir(targets[i]);
+	self->inodes = ovlt_slab_objects("ovl_inode");
+	self->dentries = count_dentries();
 	if (variant->shared) {
 		ASSERT_EQ(0, mount(NULL, "/tmp", NULL, MS_SHARED, NULL));
 		ovlt_mkdir("/tmp/peer");
@@ -111,204 +148,136 @@ static void clean_room(void)
 	} while (found);
 }
 
+/* Namespaces and mounts go away in the background, after grace periods. */
+static long settle(long (*count)(void), long aim)
+{
+	long now = count();
+
+	for (int ms = 0; ms < SETTLE_MS && now > aim; ms += 100) {
+		usleep(100000);
+		now = count();
+	}
+	return now;
+}
+
+static long count_mounts(void)
+{
+	return ovlt_slab_objects("mnt_cache");
+}
+
+static long count_inodes(void)
+{
+	return ovlt_slab_objects("ovl_inode");
+}
+
+static long module_users(void)
+{
+	return atol(ovlt_read("/sys/module/ovltree/refcnt"));
+}
+
 FIXTURE_TEARDOWN(stress)
 {
+	/* What waits is committed when its time is up. */
+	EXPECT_EQ(0, settle(stress_queued, 0));
 	clean_room();
 	mount(NULL, "/tmp", NULL, MS_PRIVATE, NULL);
 	EXPECT_ROOM_CLEAN(&self->room);
-	for (int ms = 0; ms < 20000 && ovlt_slab_objects("mnt_cache") > self->mounts; ms += 50)
-		usleep(50000);
-	EXPECT_GE(self->mounts, ovlt_slab_objects("mnt_cache"));
+	EXPECT_GE(self->mounts, settle(count_mounts, self->mounts));
+	EXPECT_GE(self->inodes, settle(count_inodes, self->inodes));
+	EXPECT_GE(self->dentries + SPARE_DENTRIES,
+		  settle(count_dentries, self->dentries + SPARE_DENTRIES));
+	ksft_print_msg("%ld dentries, %ld before\n", count_dentries(), self->dentries);
 }
 
-#define ADD(counter, nr) __atomic_fetch_add(&(counter), nr, __ATOMIC_RELAXED)
-
-/* What can become of an entry when others move things under it */
-static bool expected_error(int error)
+static pid_t start(struct stress *stress, int kind, unsigned int seed)
 {
-	switch (error) {
-	case 0:
-	case -ECANCELED:
-	case -ENOENT:		/* removed, or unmounted lazily */
-	case -EINVAL:		/* not a mountpoint any more */
-	case -EBUSY:
-	case -ENOTDIR:
-		return true;
-	}
-	return false;
-}
+	pid_t pid = fork();
 
-static void count_results(struct tally *tally, const struct ovltree_result *results,
-			  int nr, int ret, bool attach)
-{
-	int ok = 0;
-
-	for (int i = 0; i < nr; i++) {
-		if (!expected_error(results[i].error))
-			tally->bad_error = results[i].error;
-		ok += !results[i].error;
-		if (results[i].error == -ECANCELED)
-			ADD(tally->canceled, 1);
-		else if (results[i].error)
-			ADD(tally->refused, 1);
-	}
-	if (ret != ok)
-		tally->bad_count = ret;
-	if (attach)
-		ADD(tally->attached, ok);
-	else
-		ADD(tally->detached, ok);
-}
-
-static void attach_some(int dev, struct tally *tally, unsigned int *seed)
-{
-	struct ovltree_attach entries[MAX_BATCH] = { };
-	struct ovltree_result results[MAX_BATCH];
-	struct ovltree_tree *tree = ovlt_simple_tree();
-	int nr = 1 + rand_r(seed) % MAX_BATCH, fds[MAX_BATCH], ret;
-	__u32 flags = rand_r(seed) % 2 ? OVLTREE_BATCH_ALL : 0;
-	static const unsigned int propagation[] = {
-		0, 0, 0, MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE,
-	};
-
-	for (int i = 0; i < nr; i++) {
-		const char *target = targets[rand_r(seed) % NR_TARGETS];
-
-		fds[i] = -1;
-		entries[i] = ovlt_entry_tree(tree, target);
-		entries[i].propagation =
-			propagation[rand_r(seed) % ARRAY_SIZE(propagation)];
-		/* Descriptors of what is being renamed and removed */
-		if (rand_r(seed) % 2)
-			fds[i] = open(target, O_PATH | O_CLOEXEC);
-		if (fds[i] >= 0)
-			entries[i].target = (struct ovltree_path) { .fd = fds[i] };
-	}
-	ret = ovlt_attach(dev, flags, entries, nr, results);
-	if (ret < 0)
-		tally->bad_error = ret;
-	else
-		count_results(tally, results, nr, ret, true);
-	if (flags && ret > 0 && ret != nr)
-		tally->bad_count = ret;
-	for (int i = 0; i < nr; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-	free((void *)(uintptr_t)tree->lower);
-	free(tree);
-}
-
-static void detach_some(int dev, struct tally *tally, unsigned int *seed)
-{
-	struct ovltree_detach entries[MAX_BATCH] = { };
-	struct ovltree_result results[MAX_BATCH];
-	int nr = 1 + rand_r(seed) % MAX_BATCH, ret;
-
-	for (int i = 0; i < nr; i++) {
-		const char *target = targets[rand_r(seed) % NR_TARGETS];
-		__u32 flags = rand_r(seed) % 2 ? OVLTREE_DETACH_LAZY : 0;
-
-		if (rand_r(seed) % 3)
-			entries[i] = ovlt_entry_path(target, flags);
-		else
-			entries[i] = ovlt_entry_id(ovlt_mount_id(AT_FDCWD, target) ?: 1,
-						   flags);
-	}
-	/* The room's own mount must stay: its id is what a bare folder has. */
-	for (int i = 0; i < nr; i++)
-		if (entries[i].mnt_id == ovlt_mount_id(AT_FDCWD, "/tmp"))
-			entries[i].mnt_id = 1;
-	ret = ovlt_detach(dev, entries, nr, results);
-	if (ret < 0)
-		tally->bad_error = ret;
-	else
-		count_results(tally, results, nr, ret, false);
-}
-
-static void call(int dev, struct tally *tally, unsigned int *seed)
-{
-	if (rand_r(seed) % 5 < 2)
-		attach_some(dev, tally, seed);
-	else
-		detach_some(dev, tally, seed);
-}
-
-static void disturb(struct tally *tally, unsigned int *seed)
-{
-	const char *a = targets[rand_r(seed) % NR_TARGETS];
-	const char *b = targets[rand_r(seed) % NR_TARGETS];
-	static const unsigned long kinds[] = { MS_SHARED, MS_SLAVE, MS_PRIVATE };
-	int mnt;
-
-	switch (rand_r(seed) % 9) {
-	case 0:
-		mount("stress", a, "tmpfs", 0, NULL);
-		break;
-	case 1:
-	case 2:
-		umount2(a, MNT_DETACH);
-		break;
-	case 3:
-		umount2(a, 0);
-		break;
-	case 4:
-		rename(a, b);
-		break;
-	case 5:
-		renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
-		break;
-	case 6:
-		rmdir(a);
-		break;
-	case 7:
-		mnt = ovlt_sys_open_tree("l0", 0);
-		if (mnt >= 0) {
-			ovlt_sys_move_mount(mnt, a);
-			close(mnt);
-		}
-		break;
-	case 8:
-		mount(NULL, "peer", NULL, kinds[rand_r(seed) % 3], NULL);
-		break;
-	}
-	mkdir(b, 0755);
-	ADD(tally->others, 1);
-}
-
-static void start(int dev, struct tally *tally, unsigned int seed, time_t end, bool caller)
-{
-	if (fork())
-		return;
-	while (now() < end) {
-		if (caller)
-			call(dev, tally, &seed);
-		else
-			disturb(tally, &seed);
-	}
+	if (pid)
+		return pid;
+	stress_work(stress, crew[kind].worker, seed, MIN_STEPS);
 	_exit(0);
 }
 
-TEST_F(stress, all_at_once)
+static unsigned long total(const struct stress *stress, enum stress_op op)
 {
-	struct tally *tally = self->tally;
-	int status;
+	unsigned long sum = 0;
 
-	for (int i = 0; i < NR_PROCESSES; i++)
-		start(self->room.dev, tally, self->seed + i, self->end, i < NR_CALLERS);
-	for (int i = 0; i < NR_PROCESSES; i++) {
+	for (int i = 0; i < STRESS_MAX_ERRNO; i++)
+		sum += stress->counts[op][i];
+	return sum;
+}
+
+static void print_counts(const struct stress *stress)
+{
+	for (int op = 0; op < STRESS_NR_OPS; op++) {
+		char *line = ovlt_fmt("%s: %lu ok", names[op], stress->counts[op][0]);
+
+		for (int i = 1; i < STRESS_MAX_ERRNO; i++) {
+			char *longer;
+
+			if (!stress->counts[op][i])
+				continue;
+			longer = ovlt_fmt("%s, %lu %s", line, stress->counts[op][i],
+					  strerrorname_np(i));
+			free(line);
+			line = longer;
+		}
+		ksft_print_msg("%s\n", line);
+		free(line);
+	}
+}
+
+/* The time is bounded by OVLT_SECONDS; this is for what hangs. */
+TEST_F_TIMEOUT(stress, all_at_once, 7200)
+{
+	struct stress *stress = self->stress;
+	struct timespec now;
+	int nr = 0, status;
+
+	fflush(NULL);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	stress->end = now.tv_sec + self->seconds;
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, stress->sockets));
+	for (int kind = 0; kind < (int)ARRAY_SIZE(crew); kind++)
+		for (int i = 0; i < crew[kind].nr; i++)
+			ASSERT_LT(0, start(stress, kind, stress->seed + nr++));
+	while (nr--) {
 		ASSERT_LT(0, wait(&status));
 		EXPECT_EQ(0, status);
 	}
-	TH_LOG("%lu attached, %lu detached, %lu refused, %lu canceled, %lu by others",
-	       tally->attached, tally->detached, tally->refused, tally->canceled,
-	       tally->others);
-	EXPECT_EQ(0, tally->bad_error);
-	EXPECT_EQ(0, tally->bad_count);
-	EXPECT_LT(0, tally->attached);
-	EXPECT_LT(0, tally->detached);
-	EXPECT_LT(0, tally->refused);
-	EXPECT_LT(0, tally->canceled);
-	EXPECT_LT(0, tally->others);
+	/* With them goes what is in flight. */
+	close(stress->sockets[0]);
+	close(stress->sockets[1]);
+	print_counts(stress);
+	EXPECT_EQ(0, stress->bad_error)
+		TH_LOG("%s: %s", names[stress->bad_op], strerror(-stress->bad_error));
+	EXPECT_EQ(0, stress->bad_count);
+	EXPECT_EQ(0, stress->bad_status);
+	/* What needs that something else went well before takes its time to come. */
+	for (int op = 0; op < STRESS_NR_OPS; op++) {
+		EXPECT_TRUE(total(stress, op) || self->seconds < ALL_DONE_SECONDS ||
+			    op == STRESS_LOAD || op == STRESS_UNLOAD)
+			TH_LOG("%s was never done", names[op]);
+	}
+	EXPECT_LT(0, total(stress, STRESS_SUBMIT));
+	EXPECT_LT(0, total(stress, STRESS_UNSHARE));
+	EXPECT_LT(0, total(stress, STRESS_CGROUP_KILL));
+	EXPECT_LT(0, stress->counts[STRESS_ATTACH][0]);
+	EXPECT_LT(0, stress->counts[STRESS_ATTACH][ECANCELED]);
+	EXPECT_LT(0, stress->counts[STRESS_DETACH][0]);
+}
+
+/* After all that: nobody uses the module, and it can go and come back. */
+TEST_F(stress, module_is_free)
+{
+	for (int ms = 0; ms < SETTLE_MS && module_users(); ms += 100)
+		usleep(100000);
+	EXPECT_EQ(0, module_users());
+	if (access("/lib/modules/ovltree.ko", R_OK))
+		SKIP(return, "no module that could be loaded again");
+	EXPECT_EQ(0, stress_module_unload());
+	EXPECT_EQ(0, stress_module_load());
 }
 
 TEST_HARNESS_MAIN
