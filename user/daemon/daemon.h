@@ -171,7 +171,8 @@ int metrics_write(const char *path, const struct metrics *metrics,
  * @lockdown: the kernel's lockdown allows signed modules only
  * @sig_enforce: so does its configuration
  * @is_signed: the module has a signature
- * @missing: a symbol that the module needs and the kernel lacks, or empty
+ * @missing: a symbol that the module needs and the kernel lacks or refuses, or
+ *	empty where that isn't known
  * @import_ns: symbol namespace that the module imports, or empty
  */
 struct load_facts {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Loading the module, and saying why it can't be. The kernel's errno alone says
- * little, and its log may not be readable, so that the reasons are looked up.
+ * little: the reasons are looked up, and the one that only the kernel knows is read
+ * from its log.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <libkmod.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,11 +53,11 @@ void load_explain(const struct load_facts *facts, char *why, size_t size)
 			facts->lockdown ?
 				"the kernel is locked down (see kernel_lockdown(7))" :
 				"the kernel wants signatures (module.sig_enforce)");
-	else if (facts->missing[0])
+	else if (facts->err == -ENOENT)
 		snprintf(
 			why, size,
 			"the kernel lacks %s, which the module needs; build it with the patches of kmod/patches",
-			facts->missing);
+			facts->missing[0] ? facts->missing : "a symbol");
 	else if (facts->err == -EINVAL)
 		snprintf(
 			why, size,
@@ -98,7 +100,6 @@ static void find_info(struct kmod_module *module, struct load_facts *facts)
 	kmod_module_info_free_list(list);
 }
 
-/* All names of the kernel's symbols, each between blanks and line ends. */
 static char *read_all(const char *path)
 {
 	FILE *file = fopen(path, "re");
@@ -115,42 +116,41 @@ static char *read_all(const char *path)
 	return text;
 }
 
-static bool has_symbol(const char *symbols, const char *name)
+/*
+ * Nothing else has all symbols that a kernel exports: without CONFIG_KALLSYMS_ALL
+ * kallsyms leaves out variables.
+ */
+static int open_log(void)
 {
-	size_t len = strlen(name);
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
-	for (const char *at = symbols; (at = strstr(at, name)); at += len)
-		if (at > symbols && at[-1] == ' ' &&
-		    (at[len] == '\n' || at[len] == '\t' || !at[len]))
-			return true;
-	return false;
+	if (fd >= 0)
+		lseek(fd, 0, SEEK_END);
+	return fd;
 }
 
-static void find_missing(struct kmod_module *module, struct load_facts *facts)
+/* A read(2) gives one record; EPIPE tells that others have been overwritten. */
+static void find_missing(int log, struct load_facts *facts)
 {
-	char *symbols = read_all("/proc/kallsyms");
-	struct kmod_list *list = NULL, *item;
+	static const char unknown[] = MODULE ": Unknown symbol ";
+	char record[1024], *name;
+	ssize_t len;
 
-	if (!symbols || kmod_module_get_dependency_symbols(module, &list) < 0) {
-		free(symbols);
+	while ((len = read(log, record, sizeof(record) - 1)) > 0 ||
+	       (len < 0 && errno == EPIPE)) {
+		record[len < 0 ? 0 : len] = '\0';
+		name = strstr(record, unknown);
+		if (!name)
+			continue;
+		name += strlen(unknown);
+		snprintf(facts->missing, sizeof(facts->missing), "%.*s",
+			 (int)strcspn(name, " \n"), name);
 		return;
 	}
-	kmod_list_foreach(item, list)
-	{
-		const char *name =
-			kmod_module_dependency_symbol_get_symbol(item);
-		int bind = kmod_module_dependency_symbol_get_bind(item);
-
-		if (bind == KMOD_SYMBOL_WEAK || has_symbol(symbols, name))
-			continue;
-		snprintf(facts->missing, sizeof(facts->missing), "%s", name);
-		break;
-	}
-	kmod_module_dependency_symbols_free_list(list);
-	free(symbols);
 }
 
-static void find_facts(struct kmod_module *module, struct load_facts *facts)
+static void find_facts(struct kmod_module *module, int log,
+		       struct load_facts *facts)
 {
 	char *text = read_all("/sys/kernel/security/lockdown");
 
@@ -160,7 +160,7 @@ static void find_facts(struct kmod_module *module, struct load_facts *facts)
 	facts->sig_enforce = text && text[0] == 'Y';
 	free(text);
 	find_info(module, facts);
-	find_missing(module, facts);
+	find_missing(log, facts);
 }
 
 /* Loads it, unless it is there; @why gets the reason when that fails. */
@@ -171,6 +171,7 @@ int load_module(char *why, size_t size)
 	struct kmod_module *module = NULL;
 	struct kmod_ctx *ctx;
 	struct utsname name;
+	int log = -1;
 
 	if (!access("/sys/module/" MODULE, F_OK))
 		return 0;
@@ -185,12 +186,15 @@ int load_module(char *why, size_t size)
 	if (!facts.err && !list)
 		facts.err = -ENOENT;
 	if (!facts.err) {
+		log = open_log();
 		module = kmod_module_get_module(list);
 		facts.err = kmod_module_probe_insert_module(module, 0, NULL,
 							    NULL, NULL, NULL);
 	}
 	if (facts.err && module)
-		find_facts(module, &facts);
+		find_facts(module, log, &facts);
+	if (log >= 0)
+		close(log);
 	if (facts.err)
 		load_explain(&facts, why, size);
 	else
