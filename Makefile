@@ -6,7 +6,8 @@
 VARIANT ?= normal
 VARIANTS := $(filter-out kernel,$(patsubst selftests/vm/%.config,%,$(wildcard selftests/vm/*.config)))
 
-.PHONY: help deps kernel modules user vm demo check check-debug check-kcsan stress kselftest-install bench bench-doc lint install clean
+.PHONY: help deps kernel modules user vm demo check check-debug check-kcsan stress endurance \
+	kselftest-install bench bench-doc lint install clean
 
 help:		## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -45,6 +46,9 @@ check-kcsan: deps	## the concurrent tests on the kernel that tells of data races
 stress: deps	## 30 minutes of everything at once, on the kernel of VARIANT
 	scripts/kselftests --only stress $(VARIANT) --smp 4 --timeout 3600 \
 		--program-timeout 3000 --env OVLT_SECONDS=900
+
+endurance:	## kill the daemon in 500 rounds
+	scripts/endurance
 
 kselftest-install:	## put the kselftests into the kernel tree KDIR
 	scripts/kselftest-install "$(KDIR)"

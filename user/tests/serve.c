@@ -2,17 +2,22 @@
 /*
  * The daemon at work, with the module: DAEMON, CTL and MOUNT name the programs.
  * Each test has a network namespace and so a queue of its own. OVLT_KILLS is how
- * often the daemon is killed.
+ * often the daemon is killed. Arguments name the tests that are run, instead of all.
  */
+#include <linux/capability.h>
 #include <linux/ovltree_netlink.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -403,12 +408,13 @@ static void killed(void)
 {
 	enum { NR = 8 };
 	const char *kills = getenv("OVLT_KILLS");
-	unsigned int rounds = kills ? strtoul(kills, NULL, 10) : 50;
-	unsigned int left = 0;
+	const unsigned int rounds = kills ? strtoul(kills, NULL, 10) : 50;
+	unsigned int before = 0, amid = 0, left = 0;
 	char target[NR][16];
 	uint64_t ids[NR];
 
 	setup("interval_ms = 0\n");
+	alarm(600 + 20 * rounds);
 	for (int i = 0; i < NR; i++) {
 		snprintf(target[i], sizeof(target[i]), "t%d", i);
 		ASSERT(!mkdir(target[i], 0755));
@@ -416,6 +422,7 @@ static void killed(void)
 	srandom(1);
 	for (unsigned int round = 0; round < rounds; round++) {
 		bool seen[NR] = { false };
+		unsigned int queued;
 
 		start_daemon();
 		for (int i = 0; i < NR; i++) {
@@ -433,7 +440,10 @@ static void killed(void)
 		nap_ns(random() % 4000000 * (round % 4));
 		kill(server, SIGKILL);
 		ASSERT_EQ(SIGKILL + 128, status_of(server));
-		left += stats().queued;
+		queued = stats().queued;
+		before += queued == NR;
+		amid += queued && queued < NR;
+		left += queued;
 		start_daemon();
 		for (int i = 0; i < NR; i++) {
 			struct ovlt_request request = ended();
@@ -454,8 +464,8 @@ static void killed(void)
 		end_daemon(SIGKILL, SIGKILL + 128);
 	}
 	ASSERT_EQ(rounds * NR, stats().attached);
-	printf("# %u kills, %u requests were left to the next daemon\n", rounds,
-	       left);
+	printf("# %u rounds: %u before all, %u amid, %u after all; %u requests were left to the next daemon\n",
+	       rounds, before, amid, rounds - before - amid, left);
 	teardown();
 }
 
@@ -531,6 +541,168 @@ static void full(void)
 	ASSERT_EQ(1, stats().attached);
 	ASSERT_EQ(1, mounts_at("m"));
 	ASSERT_OK(detach(ctx, "m", 0));
+	teardown();
+}
+
+/**
+ * struct filler - a process in a user namespace below that of the one before it
+ * @turn: tells it the process whose network namespace has the queue
+ * @filled: gets what it reached
+ * @end: is closed when it is to end
+ */
+struct filler {
+	int turn[2];
+	int filled[2];
+	int end[2];
+};
+
+struct filled {
+	unsigned int nr;
+	int error;
+};
+
+/* One socket may have no room for so many answers; then there is another. */
+static struct filled fill(void)
+{
+	struct filled filled = { 0 };
+	int fd = open_tree(AT_FDCWD, "l1", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	uint64_t id;
+
+	ASSERT(fd >= 0);
+	for (;;) {
+		filled.error = submit_fd(fd, "l1", 60000, &id);
+		if (filled.error == -EAGAIN)
+			open_queue();
+		else if (filled.error)
+			break;
+		else
+			filled.nr++;
+	}
+	close(fd);
+	return filled;
+}
+
+static void enter_queue_of(pid_t pid)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT(fd >= 0);
+	ASSERT(!setns(fd, CLONE_NEWNET));
+	close(fd);
+	open_queue();
+}
+
+static void run_filler(const struct filler *filler)
+{
+	struct filled filled;
+	pid_t pid;
+	char none;
+
+	ASSERT_EQ(sizeof(pid), read(filler->turn[0], &pid, sizeof(pid)));
+	enter_queue_of(pid);
+	filled = fill();
+	ASSERT_EQ(sizeof(filled),
+		  write(filler->filled[1], &filled, sizeof(filled)));
+	ASSERT_EQ(0, read(filler->end[0], &none, 1));
+}
+
+/*
+ * A right over a network namespace is one in the user namespace that owns it, or
+ * above: the innermost process owns it, so that all of them may submit.
+ */
+static void start_fillers(const struct filler *filler, unsigned int nr)
+{
+	pid_t pid = fork();
+	int status;
+
+	ASSERT(pid >= 0);
+	if (pid)
+		return;
+	close(filler->end[1]);
+	ASSERT(!unshare(CLONE_NEWUSER | CLONE_NEWNS |
+			(nr == 1 ? CLONE_NEWNET : 0)));
+	put("/proc/self/setgroups", "deny");
+	put("/proc/self/uid_map", "0 0 1");
+	put("/proc/self/gid_map", "0 0 1");
+	if (nr > 1) {
+		start_fillers(filler, nr - 1);
+	} else {
+		pid = getpid();
+		ASSERT_EQ(sizeof(pid),
+			  write(filler->filled[1], &pid, sizeof(pid)));
+	}
+	run_filler(filler);
+	while (wait(&status) > 0)
+		ASSERT_EQ(0, status);
+	_exit(0);
+}
+
+static struct filled let_fill(const struct filler *filler, pid_t pid)
+{
+	struct filled filled;
+
+	ASSERT_EQ(sizeof(pid), write(filler->turn[1], &pid, sizeof(pid)));
+	ASSERT_EQ(sizeof(filled),
+		  read(filler->filled[0], &filled, sizeof(filled)));
+	return filled;
+}
+
+/* The parts of several user namespaces are all that there is. */
+static void full_of_all(void)
+{
+	struct filler filler;
+	struct filled filled;
+	unsigned int max, part;
+	int status;
+	pid_t pid;
+
+	setup("");
+	ovlt_queue_free(queue);
+	ASSERT(!pipe2(filler.turn, O_CLOEXEC));
+	ASSERT(!pipe2(filler.filled, O_CLOEXEC));
+	ASSERT(!pipe2(filler.end, O_CLOEXEC));
+	start_fillers(&filler, 5);
+	ASSERT_EQ(sizeof(pid), read(filler.filled[0], &pid, sizeof(pid)));
+	enter_queue_of(pid);
+	start_daemon();
+	ASSERT(!kill(server, SIGSTOP));
+	max = stats().queue_max;
+	part = stats().queue_max_userns;
+	ASSERT_EQ(4096, max);
+	for (unsigned int nr = part; nr <= max; nr += part) {
+		filled = let_fill(&filler, pid);
+		ASSERT_EQ(nr < max ? -EDQUOT : -ENOBUFS, filled.error);
+		ASSERT_EQ(part, filled.nr);
+		ASSERT_EQ(nr, stats().queued);
+	}
+	filled = let_fill(&filler, pid);
+	ASSERT_EQ(-ENOBUFS, filled.error);
+	ASSERT_EQ(0, filled.nr);
+	set_refused(OVLT_REFUSED_FAIL, 0);
+	ASSERT_FAIL(ENOBUFS, OVLTREE_FIELD_NONE, 0, attach_options("m"));
+	set_refused(OVLT_REFUSED_DIRECT, 0);
+	ASSERT_OK(attach_options("m"));
+	ASSERT_EQ(1, mounts_at("m"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT_EQ(0, stats().attached);
+	/* Who goes takes its part along, and a daemon that wakes up finds room. */
+	close(filler.end[1]);
+	ASSERT(wait(&status) > 0 && !status);
+	ASSERT_EQ(0, stats().queued);
+	ASSERT_EQ(max, stats().cancelled);
+	ASSERT(!kill(server, SIGCONT));
+	set_refused(OVLT_REFUSED_FAIL, 0);
+	ASSERT_OK(attach_options("m"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT_EQ(1, stats().attached);
+	close(filler.end[0]);
+	for (int i = 0; i < 2; i++) {
+		close(filler.turn[i]);
+		close(filler.filled[i]);
+	}
 	teardown();
 }
 
@@ -829,6 +1001,142 @@ static void module_reload(void)
 	teardown();
 }
 
+/* Where kmod(8) looks for modules of this kernel; a folder that isn't there yet. */
+static char module_dir[256];
+
+static void place_module(const char *from, const char *to)
+{
+	const char *depmod[] = { "/bin/depmod", NULL };
+	char path[512];
+	size_t size, at = 0;
+	FILE *file = fopen(MODULE, "re");
+	char *image;
+
+	ASSERT(file);
+	ASSERT(!fseek(file, 0, SEEK_END));
+	size = ftell(file);
+	rewind(file);
+	image = malloc(size);
+	ASSERT(image && fread(image, size, 1, file) == 1);
+	fclose(file);
+	if (from) {
+		char *found = memmem(image, size, from, strlen(from) + 1);
+
+		ASSERT(found);
+		at = found - image;
+		ASSERT_EQ(strlen(from), strlen(to));
+		memcpy(image + at, to, strlen(to));
+	}
+	snprintf(path, sizeof(path), "%s/ovltree.ko", module_dir);
+	file = fopen(path, "we");
+	ASSERT(file);
+	ASSERT(fwrite(image, size, 1, file) == 1);
+	ASSERT(!fclose(file));
+	free(image);
+	ASSERT_EQ(0, status_of(start(depmod, "depmod.log")));
+}
+
+static void expect_no_module(const char *why, ...)
+	__attribute__((format(printf, 1, 2)));
+
+static void expect_no_module(const char *why, ...)
+{
+	const char *argv[] = { program("DAEMON"), "-c", "conf", NULL };
+	char expected[512];
+	va_list ap;
+
+	va_start(ap, why);
+	vsnprintf(expected, sizeof(expected), why, ap);
+	va_end(ap);
+	ASSERT_EQ(1, status_of(start(argv, "log")));
+	ASSERT_STR(expected, get("log"));
+	ASSERT(access("/sys/module/ovltree", F_OK));
+}
+
+/* As root without a capability, which exec(2) would give back. */
+static void expect_not_permitted(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		ASSERT(!prctl(PR_CAPBSET_DROP, CAP_SYS_MODULE));
+		expect_no_module(
+			"ovltreed: loading the module is not permitted: CAP_SYS_MODULE is needed, and kernel.modules_disabled must be 0\n");
+		_exit(0);
+	}
+	ASSERT_EQ(0, status_of(pid));
+}
+
+static void module_loading(void)
+{
+	const char *argv[] = { program("DAEMON"), "-c", "conf", NULL };
+	char magic[256], other[256];
+	struct utsname name;
+
+	if (access(MODULE, F_OK) || access("/bin/depmod", X_OK))
+		skip("there is no " MODULE ", or no depmod");
+	uname(&name);
+	snprintf(module_dir, sizeof(module_dir), "/lib/modules/%s",
+		 name.release);
+	setup("");
+	ovlt_ctx_unref(ctx);
+	ovlt_queue_free(queue);
+	queue = NULL;
+	ASSERT(!syscall(SYS_delete_module, "ovltree", O_NONBLOCK));
+	ASSERT(!mkdir(module_dir, 0755));
+	ASSERT(!mount("modules", module_dir, "tmpfs", 0, NULL));
+
+	expect_no_module(
+		"ovltreed: there is no module ovltree for Linux %s; build it for this kernel and run depmod\n",
+		name.release);
+
+	place_module(NULL, NULL);
+	expect_not_permitted();
+
+	/* A symbol that begins otherwise is one that no kernel has. */
+	place_module("mnt_attach_batch", "xnt_attach_batch");
+	expect_no_module(
+		"ovltreed: the kernel lacks xnt_attach_batch, which the module needs; build it with the patches of kmod/patches\n");
+
+	place_module("import_ns=VFS_MOUNT_BATCH", "import_ns=XFS_MOUNT_BATCH");
+	expect_no_module(
+		"ovltreed: the kernel refuses a symbol to the module, which imports the namespace XFS_MOUNT_BATCH; see dmesg\n");
+
+	/* The version, and then what follows it. */
+	snprintf(magic, sizeof(magic), "vermagic=%s SMP mod_unload ",
+		 name.release);
+	strcpy(other, magic);
+	other[strlen("vermagic=")]++;
+	place_module(magic, other);
+	expect_no_module(
+		"ovltreed: the module is for Linux %.*s, and this is %s; build it for this kernel\n",
+		(int)strlen(name.release), other + strlen("vermagic="),
+		name.release);
+	strcpy(other, magic);
+	memcpy(strstr(other, "SMP"), "UP ", 3);
+	place_module(magic, other);
+	expect_no_module(
+		"ovltreed: the kernel doesn't take the module as one of its own: Exec format error; see dmesg\n");
+
+	place_module(NULL, NULL);
+	server = start(argv, "log");
+	for (int i = 0; !(queue = ovlt_queue_new(0)); i++) {
+		ASSERT(i < 3000);
+		usleep(10000);
+	}
+	wait_for_daemon();
+	ASSERT(strstr(get("log"),
+		      "ovltreed: the module ovltree has been loaded\n"));
+	ctx = ovlt_ctx_new();
+	ASSERT_EQ(0, ovlt_ctx_set_backend(ctx, "daemon"));
+	ASSERT_OK(attach_options("m"));
+	ASSERT_EQ(1, stats().attached);
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT(!umount(module_dir));
+	ASSERT(!rmdir(module_dir));
+	teardown();
+}
+
 static const struct test tests[] = {
 	TEST(attach_and_detach),
 	TEST(asynchronous),
@@ -837,6 +1145,7 @@ static const struct test tests[] = {
 	TEST(killed),
 	TEST(stopped),
 	TEST(full),
+	TEST(full_of_all),
 	TEST(no_daemon),
 	TEST(second_daemon),
 	TEST(bad_config),
@@ -844,14 +1153,25 @@ static const struct test tests[] = {
 	TEST(signals),
 	TEST(service_manager),
 	TEST(module_reload),
+	TEST(module_loading),
 };
 
-int main(void)
+static bool is_named(const char *name, char *const names[])
+{
+	for (; *names; names++)
+		if (!strcmp(name, *names))
+			return true;
+	return false;
+}
+
+int main(int argc, char *argv[])
 {
 	bool module = !access("/sys/module/ovltree", F_OK);
 	int status;
 
-	run_tests("serve", tests, ARRAY_SIZE(tests), !module);
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
+		if (argc == 1 || is_named(tests[i].name, argv + 1))
+			run_tests("serve", &tests[i], 1, !module);
 	status = tap_done();
 	return module ? status : EXIT_SUCCESS;
 }
