@@ -23,6 +23,7 @@ static const struct peer *const peers[] = {
 	&peer_ovltree_batch,
 	&peer_ovltree_layerset,
 	&peer_ovltree_parallel,
+	&peer_ovltree_daemon,
 };
 
 static const struct pass *const passes[] = {

@@ -43,11 +43,12 @@ char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void *allocate(size_t nr, size_t size);
 void *allocate_shared(size_t size);
 
-/* peer.c, ovltree.c: the ways to do it */
+/* peer.c, ovltree.c, daemon.c: the ways to do it */
 
 /* What one worker does. */
 struct share {
 	const struct world *world;
+	unsigned int worker;	/* its number */
 	const struct container *containers;
 	unsigned int nr;
 	const char *temp;
@@ -81,10 +82,17 @@ extern const struct peer peer_idle;
 extern const struct peer peer_per_layer, peer_common_parent, peer_plain;
 extern const struct peer peer_ovltree_1, peer_ovltree_batch;
 extern const struct peer peer_ovltree_layerset, peer_ovltree_parallel;
+extern const struct peer peer_ovltree_daemon;
+
+bool ovltree_available(void);
+void ovltree_prepare(const struct world *world,
+		     const struct container *containers, unsigned int nr,
+		     int *fds);
 
 /* What the workers of a phase add up, in memory that processes share. */
 struct tally {
 	atomic_ulong syscalls;
+	atomic_bool uncounted;		/* there were others, which aren't known */
 	atomic_ulong longest_hold;	/* of a call, in ns; 0: not known */
 };
 
@@ -92,6 +100,8 @@ extern struct tally *tally;
 
 /* Around every system call of a peer. */
 #define COUNT(call) (atomic_fetch_add(&tally->syscalls, 1), (call))
+
+void note_hold(unsigned long ns);
 
 /* measure.c: what is measured, and when */
 

@@ -5,7 +5,8 @@ import json
 from collections import namedtuple
 
 THEIRS = ("per-layer", "common-parent", "plain")
-OURS = ("ovltree-1", "ovltree-batch", "ovltree-layerset", "ovltree-parallel")
+OURS = ("ovltree-1", "ovltree-batch", "ovltree-layerset", "ovltree-parallel",
+        "ovltree-daemon")
 PEERS = THEIRS + OURS
 IDLE = "idle"
 

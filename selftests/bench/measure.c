@@ -66,6 +66,15 @@ int compare_doubles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+void note_hold(unsigned long ns)
+{
+	unsigned long longest = atomic_load(&tally->longest_hold);
+
+	while (ns > longest &&
+	       !atomic_compare_exchange_weak(&tally->longest_hold, &longest, ns))
+		;
+}
+
 static void *worker_run(void *arg)
 {
 	struct worker *worker = arg;
@@ -135,6 +144,7 @@ static double storm(const struct world *world, const struct peer *peer,
 		struct worker *worker = &storm->workers[i];
 
 		worker->share.world = world;
+		worker->share.worker = i;
 		worker->share.containers = &world->containers[first];
 		worker->share.nr = next - first;
 		worker->share.temp = world->temp[i];

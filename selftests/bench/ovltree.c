@@ -23,7 +23,7 @@ static int layerset = -1;	/* or -1: each tree names its layers */
 static int *mounts;		/* of PREPARE, one a container */
 static atomic_uint nr_prepared;
 
-static bool available(void)
+bool ovltree_available(void)
 {
 	if (device < 0)
 		device = open("/dev/ovltree", O_RDWR | O_CLOEXEC);
@@ -34,7 +34,7 @@ static bool layerset_available(void)
 {
 	struct ovltree_info info = { .size = sizeof(info) };
 
-	if (!available() || ioctl(device, OVLTREE_IOC_INFO, &info))
+	if (!ovltree_available() || ioctl(device, OVLTREE_IOC_INFO, &info))
 		return false;
 	errno = EOPNOTSUPP;
 	return info.features & OVLTREE_FEATURE_LAYERSET;
@@ -46,15 +46,6 @@ static struct ovltree_path path_of(const char *path)
 		.fd = AT_FDCWD,
 		.path = (uintptr_t)path,
 	};
-}
-
-static void note_hold(unsigned long ns)
-{
-	unsigned long longest = atomic_load(&tally->longest_hold);
-
-	while (ns > longest &&
-	       !atomic_compare_exchange_weak(&tally->longest_hold, &longest, ns))
-		;
 }
 
 /* The descriptors that the command returns go to @fds. */
@@ -164,6 +155,13 @@ static void build(const struct world *world, const struct container *containers,
 	free(entries);
 }
 
+void ovltree_prepare(const struct world *world,
+		     const struct container *containers, unsigned int nr,
+		     int *fds)
+{
+	build(world, containers, nr, fds);
+}
+
 static void detach(const struct container *containers, unsigned int nr)
 {
 	struct ovltree_detach *entries = allocate(nr, sizeof(*entries));
@@ -251,8 +249,8 @@ static void parallel_attach(const struct share *share)
 {
 	const struct world *world = share->world;
 
-	build(world, share->containers, share->nr,
-	      &mounts[share->containers - world->containers]);
+	ovltree_prepare(world, share->containers, share->nr,
+			&mounts[share->containers - world->containers]);
 	if (atomic_fetch_add(&nr_prepared, share->nr) + share->nr <
 	    world->nr_containers)
 		return;
@@ -264,7 +262,7 @@ const struct peer peer_ovltree_1 = {
 	.name = "ovltree-1",
 	.idmapped = true,
 	.independent = true,
-	.available = available,
+	.available = ovltree_available,
 	.attach = single_attach,
 	.detach = single_detach,
 };
@@ -272,7 +270,7 @@ const struct peer peer_ovltree_1 = {
 const struct peer peer_ovltree_batch = {
 	.name = "ovltree-batch",
 	.idmapped = true,
-	.available = available,
+	.available = ovltree_available,
 	.attach = batch_attach,
 	.detach = batch_detach,
 };
@@ -290,7 +288,7 @@ const struct peer peer_ovltree_layerset = {
 const struct peer peer_ovltree_parallel = {
 	.name = "ovltree-parallel",
 	.idmapped = true,
-	.available = available,
+	.available = ovltree_available,
 	.open = parallel_open,
 	.close = parallel_close,
 	.attach = parallel_attach,

@@ -43,12 +43,17 @@ def targets(figures):
         time = value(peer, "attach", "time", containers=containers)
         return ratio(time, containers)
 
+    def direct(**where):
+        return ratio(value(daemon, "attach", "time", **where),
+                     value("ovltree-1", "attach", "time", **where))
+
     def hold(peer, containers):
         seconds = value(peer, "both", "hold_max", containers=containers)
         return None if seconds is None else seconds * 1e3
 
     batch = "ovltree-batch"
     parallel = "ovltree-parallel"
+    daemon = "ovltree-daemon"
     rows = [
         ("system calls", batch, value(batch, "both", "syscalls"), 2),
         ("namespace_sem, write", batch,
@@ -90,6 +95,16 @@ def targets(figures):
         ("attach prepared by 4 threads on 4 CPUs, times by 1", parallel,
          ratio(value(parallel, "attach", "time", threads=4, cpus=4),
                value(parallel, "attach", "time", cpus=4)), None),
+        ("attach of a single client, times the direct ioctl's", daemon,
+         direct(containers=1), 1.5),
+        ("attach of 100 clients, times 100 direct callers'", daemon,
+         direct(threads=100), None),
+        ("attach of 100 clients, times common-parent's", daemon,
+         ratio(value(daemon, "attach", "time", threads=100),
+               value("common-parent", "attach", "time", threads=100)), None),
+        ("attach of 100 clients, times plain's", daemon,
+         ratio(value(daemon, "attach", "time", threads=100),
+               value("plain", "attach", "time", threads=100)), None),
         ("longest hold of a call, 100 containers", best, hold(best, 100), None, "ms"),
         ("longest hold of a call, 1000 containers", best, hold(best, 1000), None, "ms"),
     ]

@@ -15,6 +15,7 @@ static void start(void)
 {
 	sleep_ns(QUIET_NS);
 	atomic_store(&tally->syscalls, 0);
+	atomic_store(&tally->uncounted, false);
 	atomic_store(&tally->longest_hold, 0);
 }
 
@@ -23,7 +24,8 @@ static void stop(double seconds, double *values)
 	const unsigned long hold = atomic_load(&tally->longest_hold);
 
 	values[TIME] = seconds;
-	values[SYSCALLS] = atomic_load(&tally->syscalls);
+	values[SYSCALLS] = atomic_load(&tally->uncounted) ?
+				   NAN : atomic_load(&tally->syscalls);
 	values[HOLD_MAX] = hold ? hold / 1e9 : NAN;
 }
 
