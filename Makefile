@@ -62,7 +62,7 @@ build/bench.jsonl: | deps
 bench-doc: build/bench.jsonl	## put the last bench's figures into Documentation
 	scripts/bench-doc build/bench.jsonl
 
-lint: deps	## checkpatch, sparse and shellcheck
+lint: deps	## read everything with checkers and analyzers
 	scripts/lint
 
 install: user	## install what is in user/ under PREFIX, and /sbin/mount.ovltree
