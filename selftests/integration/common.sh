@@ -6,7 +6,7 @@
 
 [[ -n ${INTEGRATION_ROOT-} ]] || exec unshare -m /tests/enter "$0"
 
-# shellcheck source=user/tests/common.sh disable=SC1091
+# shellcheck source=../../user/tests/common.sh
 . /tests/library.sh
 
 name=$(basename "$0")
@@ -43,4 +43,5 @@ make_rootfs()
 }
 
 # What a program in the container says of itself, and what it writes.
+# shellcheck disable=SC2016 # it is expanded in the container
 export script='echo "$(cat /etc/issue) $(id -u) $(stat -c %u:%g /etc/issue)"; echo written >/file'
