@@ -13,6 +13,8 @@ name=$(basename "$0")
 backend=ioctl
 tracing=/sys/kernel/tracing
 export name backend
+# The root of a user namespace has to get through.
+chmod 755 "$dir"
 echo 1 >$tracing/events/ovltree/ovltree_committed/enable
 
 # From here on, attached counts.
@@ -24,8 +26,10 @@ forget_attached()
 # How many trees the module has attached, whoever asked for it.
 attached()
 {
-	sed -n 's/.* ovltree_committed: .*succeeded=\([0-9]*\).*/\1/p' $tracing/trace |
-		awk '{ sum += $1 } END { print sum + 0 }'
+	local counts
+
+	counts=$(sed -n 's/.* ovltree_committed: .*succeeded=\([0-9]*\).*/\1/p' $tracing/trace)
+	echo $((0${counts:++}${counts//$'\n'/+}))
 }
 
 # A root that has little but busybox: nothing of it is the host's.
