@@ -18,17 +18,38 @@
 struct ovlt_layer {
 	struct path path;
 	char *name;
+	unsigned int mnt;
 	bool data;
+};
+
+/**
+ * struct ovlt_layers_mnt - a mount that layers are on
+ * @mnt: the mount, which the layers have references to
+ * @first: the first of the layers that are on it
+ * @roots: where these layers begin
+ * @nr: number of @roots
+ */
+struct ovlt_layers_mnt {
+	struct vfsmount *mnt;
+	unsigned int first;
+	struct dentry **roots;
+	unsigned int nr;
 };
 
 /**
  * struct ovlt_layers - lower layers
  * @shared: what overlayfs has found out about them, if they are a layer set
+ * @nr_mnts: number of mounts that they are on
+ * @mnts: these mounts, as they come
+ * @roots: the array that the mounts' arrays are parts of
  * @nr: number of layers
  * @layer: the layers, uppermost first
  */
 struct ovlt_layers {
 	struct ovl_lowers *shared;
+	unsigned int nr_mnts;
+	struct ovlt_layers_mnt *mnts;
+	struct dentry **roots;
 	unsigned int nr;
 	struct ovlt_layer layer[] __counted_by(nr);
 };
@@ -36,13 +57,11 @@ struct ovlt_layers {
 /**
  * struct ovlt_private - the private mounts of one overlay
  * @nr: number of mounts
- * @mnts: the mounts
- * @of: for each layer the mount that it is on
+ * @mnts: for each mount of the layers a private one
  */
 struct ovlt_private {
 	unsigned int nr;
-	struct vfsmount **mnts;
-	struct vfsmount **of;
+	struct vfsmount *mnts[];
 };
 
 DEFINE_FREE(put_user_ns, struct user_namespace *, if (!IS_ERR_OR_NULL(_T)) put_user_ns(_T))
@@ -63,6 +82,48 @@ static int layer_get(struct ovlt_layer *layer, u64 ulayer,
 		return ovlt_fail(result, err, OVLTREE_FIELD_LOWER, i,
 				 "layer can't be resolved");
 	layer->data = upath.flags & OVLTREE_PATH_DATA;
+	return 0;
+}
+
+/* Number the mounts, and find the layers of each. */
+static int layers_group(struct ovlt_layers *layers)
+{
+	struct dentry **roots;
+
+	layers->mnts = kvcalloc(layers->nr, sizeof(*layers->mnts),
+				GFP_KERNEL_ACCOUNT);
+	layers->roots = kvmalloc_array(layers->nr, sizeof(*layers->roots),
+				       GFP_KERNEL_ACCOUNT);
+	if (!layers->mnts || !layers->roots)
+		return -ENOMEM;
+
+	for (unsigned int i = 0; i < layers->nr; i++) {
+		struct ovlt_layer *layer = &layers->layer[i];
+		struct ovlt_layers_mnt *on = layers->mnts;
+
+		while (on->nr && on->mnt != layer->path.mnt)
+			on++;
+		if (!on->nr++) {
+			on->mnt = layer->path.mnt;
+			on->first = i;
+			layers->nr_mnts++;
+		}
+		layer->mnt = on - layers->mnts;
+	}
+
+	roots = layers->roots;
+	for (unsigned int i = 0; i < layers->nr_mnts; i++) {
+		struct ovlt_layers_mnt *on = &layers->mnts[i];
+
+		on->roots = roots;
+		roots += on->nr;
+		on->nr = 0;
+	}
+	for (unsigned int i = 0; i < layers->nr; i++) {
+		struct ovlt_layers_mnt *on = &layers->mnts[layers->layer[i].mnt];
+
+		on->roots[on->nr++] = layers->layer[i].path.dentry;
+	}
 	return 0;
 }
 
@@ -104,6 +165,10 @@ struct ovlt_layers *ovlt_layers_get(u64 lower, unsigned int nr,
 		if (err)
 			return ERR_PTR(err);
 	}
+	err = layers_group(layers);
+	if (err)
+		return ERR_PTR(ovlt_fail(result, err, OVLTREE_FIELD_NONE, 0,
+					 "%s", ""));
 	return no_free_ptr(layers);
 }
 
@@ -116,6 +181,8 @@ void ovlt_layers_put(struct ovlt_layers *layers)
 		path_put(&layers->layer[i].path);
 		kfree(layers->layer[i].name);
 	}
+	kvfree(layers->mnts);
+	kvfree(layers->roots);
 	kvfree(layers);
 }
 
@@ -136,7 +203,7 @@ static int layers_parse(const struct ovlt_layers *layers,
 		struct path path = layer->path;
 
 		if (private)
-			path.mnt = private->of[i];
+			path.mnt = private->mnts[layer->mnt];
 		err = ovl_parse_layer_path(fc, layer->data ? "datadir+" : "lowerdir+",
 					   layer->name, &path, !!private);
 		if (err)
@@ -176,62 +243,36 @@ int ovlt_layers_share(struct ovlt_layers *layers, struct fs_context *fc,
 	return 0;
 }
 
-/*
- * Make a private mount for the layers that are on the same mount as the layer
- * @first.
- */
-static int private_add(struct ovlt_private *private,
-		       const struct ovlt_layers *layers, unsigned int first,
-		       struct dentry **roots, struct user_namespace *userns)
+static struct ovlt_private *private_get(const struct ovlt_layers *layers,
+					struct user_namespace *userns,
+					struct ovltree_result *result)
 {
-	struct vfsmount *from = layers->layer[first].path.mnt, *mnt;
-	unsigned int nr = 0;
+	struct ovlt_private *private;
 
-	for (unsigned int i = first; i < layers->nr; i++) {
-		if (layers->layer[i].path.mnt == from)
-			roots[nr++] = layers->layer[i].path.dentry;
+	private = kzalloc(struct_size(private, mnts, layers->nr_mnts),
+			  GFP_KERNEL_ACCOUNT);
+	if (!private)
+		return ERR_PTR(ovlt_fail(result, -ENOMEM, OVLTREE_FIELD_NONE, 0,
+					 "%s", ""));
+
+	for (unsigned int i = 0; i < layers->nr_mnts; i++) {
+		const struct ovlt_layers_mnt *on = &layers->mnts[i];
+		struct vfsmount *mnt;
+
+		mnt = clone_private_mount_idmapped(on->mnt, on->roots, on->nr,
+						   userns);
+		if (IS_ERR(mnt)) {
+			ovlt_private_put(private, false);
+			return ERR_PTR(ovlt_fail(result, PTR_ERR(mnt),
+						 OVLTREE_FIELD_LOWER, on->first,
+						 "no private %smount of the layer's mount",
+						 userns ? "idmapped " : ""));
+		}
+		/* Nothing is written to a lower layer, not even a time of access */
+		mnt->mnt_flags |= MNT_READONLY | MNT_NOATIME;
+		private->mnts[private->nr++] = mnt;
 	}
-
-	mnt = clone_private_mount_idmapped(from, roots, nr, userns);
-	if (IS_ERR(mnt))
-		return PTR_ERR(mnt);
-	/* Nothing is written to a lower layer, not even a time of access */
-	mnt->mnt_flags |= MNT_READONLY | MNT_NOATIME;
-	private->mnts[private->nr++] = mnt;
-
-	for (unsigned int i = first; i < layers->nr; i++) {
-		if (layers->layer[i].path.mnt == from)
-			private->of[i] = mnt;
-	}
-	return 0;
-}
-
-static int private_get(struct ovlt_private *private,
-		       const struct ovlt_layers *layers,
-		       struct user_namespace *userns,
-		       struct ovltree_result *result)
-{
-	struct dentry **roots __free(kfree) =
-		kcalloc(layers->nr, sizeof(*roots), GFP_KERNEL_ACCOUNT);
-	int err;
-
-	private->mnts = kcalloc(layers->nr, sizeof(*private->mnts),
-				GFP_KERNEL_ACCOUNT);
-	private->of = kcalloc(layers->nr, sizeof(*private->of),
-			      GFP_KERNEL_ACCOUNT);
-	if (!roots || !private->mnts || !private->of)
-		return ovlt_fail(result, -ENOMEM, OVLTREE_FIELD_NONE, 0, "%s", "");
-
-	for (unsigned int i = 0; i < layers->nr; i++) {
-		if (private->of[i])
-			continue;
-		err = private_add(private, layers, i, roots, userns);
-		if (err)
-			return ovlt_fail(result, err, OVLTREE_FIELD_LOWER, i,
-					 "no private %smount of the layer's mount",
-					 userns ? "idmapped " : "");
-	}
-	return 0;
+	return private;
 }
 
 /**
@@ -247,8 +288,6 @@ void ovlt_private_put(struct ovlt_private *private, bool taken)
 	} else if (private->nr) {
 		kern_unmount_array(private->mnts, private->nr);
 	}
-	kfree(private->mnts);
-	kfree(private->of);
 	kfree(private);
 }
 
@@ -280,18 +319,17 @@ struct ovlt_private *ovlt_layers_parse(const struct ovlt_layers *layers,
 						 OVLTREE_FIELD_USERNS_FD, 0,
 						 "no user namespace to map to"));
 	}
-	private = kzalloc(sizeof(*private), GFP_KERNEL_ACCOUNT);
-	if (!private)
-		return ERR_PTR(ovlt_fail(result, -ENOMEM, OVLTREE_FIELD_NONE, 0,
-					 "%s", ""));
+	private = private_get(layers, userns, result);
+	if (IS_ERR(private))
+		return private;
 
-	err = private_get(private, layers, userns, result);
-	if (!err && layers->shared) {
-		err = ovl_parse_lowers(fc, layers->shared, private->of);
+	if (layers->shared) {
+		err = ovl_parse_lowers(fc, layers->shared, private->mnts,
+				       private->nr);
 		if (err)
 			ovlt_fail_fc(result, err, OVLTREE_FIELD_LAYERSET_FD, 0,
 				     fc);
-	} else if (!err) {
+	} else {
 		err = layers_parse(layers, private, fc, result);
 	}
 	if (!err)

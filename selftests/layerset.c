@@ -737,6 +737,21 @@ TEST_F(layerset, layer_moves_into_another)
 	close(folders[1]);
 }
 
+/* Where a layer is by now is asked for each tree. */
+TEST_F(layerset, layer_moves_into_upper)
+{
+	ovlt_tree_upper(&self->tree, "u", "w");
+	ovlt_mkdir("u/d");
+	ASSERT_EQ(0, rename("l0", "u/d/l0"));
+	EXPECT_EQ(-ELOOP, ATTACH("m"));
+	ASSERT_EQ(0, rename("u/d/l0", "w/l0"));
+	EXPECT_EQ(-ELOOP, ATTACH("m"));
+	ASSERT_EQ(0, rename("w/l0", "l0"));
+	ASSERT_EQ(0, ATTACH("m"));
+	EXPECT_STREQ("upper\n", ovlt_read("m/f"));
+	EXPECT_STREQ("g\n", ovlt_read("m/d/g"));
+}
+
 struct handle {
 	struct file_handle head;
 	unsigned char bytes[MAX_HANDLE_SZ];
