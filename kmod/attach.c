@@ -7,6 +7,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/ktime.h>
+#include <linux/math64.h>
 #include <linux/namei.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -241,11 +242,12 @@ static int attach_prepare(struct ovlt_batch *batch, struct mnt_batch *mounts,
 	return 0;
 }
 
-static int attach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts)
+static int attach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
+			 u64 prepare_ns)
 {
 	int err;
 
-	err = ovlt_merge_attach(mounts);
+	err = ovlt_merge_attach(mounts, div_u64(prepare_ns, mounts->nr));
 	if (err)
 		return err;
 	batch->arg.wait_ns = mounts->wait_ns;
@@ -268,15 +270,19 @@ static int attach_batch(struct ovlt_batch *batch)
 		.nr	 = batch->arg.nr,
 		.all	 = batch->arg.flags & OVLTREE_BATCH_ALL,
 	};
-	int err = 0;
+	u64 start = ktime_get_ns();
+	int refused, err = 0;
 
 	if (!requests || !entries)
 		return -ENOMEM;
 
-	if (attach_prepare(batch, &mounts, requests))
+	ovlt_merge_expect();
+	refused = attach_prepare(batch, &mounts, requests);
+	ovlt_merge_withdraw();
+	if (refused)
 		ovlt_batch_cancel(batch);
 	else
-		err = attach_commit(batch, &mounts);
+		err = attach_commit(batch, &mounts, ktime_get_ns() - start);
 	/* Nobody sees these results but the requests, which wait again */
 	if (err)
 		ovlt_batch_cancel(batch);

@@ -100,7 +100,9 @@ int ovlt_files_batch(struct ovlt_batch *batch,
 					  unsigned int i));
 
 /* merge.c */
-int ovlt_merge_attach(struct mnt_batch *batch);
+void ovlt_merge_expect(void);
+void ovlt_merge_withdraw(void);
+int ovlt_merge_attach(struct mnt_batch *batch, u64 patience_ns);
 
 /* attach.c, detach.c */
 void ovlt_attach_report(struct ovltree_result *result,

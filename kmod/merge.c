@@ -1,19 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Callers that attach at the same moment share the locks, whether or not they
- * know of one another: the first one leads and commits at once. Who comes while
- * it does so waits; when it is done the first of these leads for all of them.
+ * know of one another: the first one leads. Who comes while it commits waits; when
+ * it is done the first of these leads for all of them.
+ *
+ * A leader that knows of others who are still preparing gives them a while to come,
+ * no longer than it took to prepare one of its own entries: a hold of the locks is
+ * shorter than a preparation by far, so that even in a storm few would come during
+ * one. Who is alone doesn't wait.
  *
  * A leader waits for nobody's mountpoint: an entry whose inode is locked is left
  * to its own caller, so that a hung file system holds up nobody else.
  */
+#include <linux/atomic.h>
 #include <linux/completion.h>
 #include <linux/error-injection.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/wait.h>
 
 #include "internal.h"
+
+/* For who prepared on a slow file system: containers start in tens of these. */
+#define MERGE_PATIENCE_MAX_NS (10 * NSEC_PER_MSEC)
 
 enum merge_state {
 	MERGE_WAITING,
@@ -34,6 +45,9 @@ static LIST_HEAD(merge_queue);		/* of who waits, oldest first */
 static bool merge_led;			/* somebody leads */
 static DEFINE_SPINLOCK(merge_lock);	/* for both */
 
+static atomic_t merge_expected;		/* who prepares, and comes later */
+static DECLARE_WAIT_QUEUE_HEAD(merge_all_here);
+
 static void merge_wake(struct merge *merge, enum merge_state state)
 {
 	merge->state = state;
@@ -52,6 +66,15 @@ static void merge_enter(struct merge *self)
 		list_add_tail(&self->node, &merge_queue);
 	}
 	wait_for_completion(&self->woken);
+}
+
+static void merge_await_others(u64 until)
+{
+	u64 now = ktime_get_ns();
+
+	if (now < until)
+		wait_event_hrtimeout(merge_all_here, !atomic_read(&merge_expected),
+				     ns_to_ktime(until - now));
 }
 
 /* Let the next one lead. */
@@ -162,22 +185,46 @@ static int merge_finish(struct mnt_batch *batch)
 }
 
 /**
+ * ovlt_merge_expect - say that the caller prepares what it is going to attach
+ *
+ * Until ovlt_merge_withdraw(), which is to be called right before
+ * ovlt_merge_attach() or when nothing comes of it.
+ */
+void ovlt_merge_expect(void)
+{
+	atomic_inc(&merge_expected);
+}
+
+/**
+ * ovlt_merge_withdraw - say that the caller prepares no more
+ */
+void ovlt_merge_withdraw(void)
+{
+	if (atomic_dec_and_test(&merge_expected))
+		wake_up(&merge_all_here);
+}
+
+/**
  * ovlt_merge_attach - attach a batch, together with those of other callers
  * @batch: the batch; an all-or-nothing one stays alone
+ * @patience_ns: how long others who are preparing may take to come
  *
  * Return: as mnt_attach_batch().
  */
-int ovlt_merge_attach(struct mnt_batch *batch)
+int ovlt_merge_attach(struct mnt_batch *batch, u64 patience_ns)
 {
 	struct merge self = { .batch = batch };
+	u64 until = ktime_get_ns() + min(patience_ns, MERGE_PATIENCE_MAX_NS);
 
 	if (batch->all)
 		return mnt_attach_batch(batch);
 
 	init_completion(&self.woken);
 	merge_enter(&self);
-	if (self.state == MERGE_LEADING)
+	if (self.state == MERGE_LEADING) {
+		merge_await_others(until);
 		merge_lead(&self);
+	}
 	return self.err ?: merge_finish(batch);
 }
 ALLOW_ERROR_INJECTION(ovlt_merge_attach, ERRNO);
