@@ -3,10 +3,10 @@
  * Everything that can be done to mounts, layer sets, requests and the module, at
  * once, for a bounded time, and then all is as it was. OVLT_SEED replays a run's
  * choices, OVLT_SECONDS makes each of the tests longer; what the workers do is in
- * stress/.
+ * workers/.
  */
 #include "kselftest_harness.h"
-#include "stress/stress.h"
+#include "workers/workers.h"
 
 #include <sched.h>
 #include <sys/mman.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Batches of ATTACH and DETACH, on few mountpoints. */
-#include "stress.h"
+#include "workers.h"
 
 #define MAX_BATCH 12
 

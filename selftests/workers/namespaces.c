@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Mount namespaces that come, take trees, and go. */
-#include "stress.h"
+#include "workers.h"
 
 #include <sched.h>
 #include <signal.h>

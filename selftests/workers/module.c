@@ -3,7 +3,7 @@
  * Unload the module while requests wait, and load it again. Mostly somebody has
  * the device open; half of the times all who may are asked to close it.
  */
-#include "stress.h"
+#include "workers.h"
 
 #include <sys/syscall.h>
 

@@ -3,7 +3,7 @@
  * Requests that are submitted and taken back. The messages are of fixed shape:
  * no attribute here is longer than it has to be.
  */
-#include "stress.h"
+#include "workers.h"
 
 #include <linux/genetlink.h>
 #include <linux/netlink.h>

@@ -3,7 +3,7 @@
  * Workers that are killed in the middle of a call, all of a cgroup at once, or
  * that share a cgroup with something that leaves them no memory.
  */
-#include "stress.h"
+#include "workers.h"
 
 #include <linux/sched.h>
 #include <signal.h>

@@ -5,8 +5,8 @@
  * seed, the worker and the number of the step alone, not on how the ones before
  * it went.
  */
-#ifndef OVLT_STRESS_H
-#define OVLT_STRESS_H
+#ifndef OVLT_WORKERS_H
+#define OVLT_WORKERS_H
 
 #include "../common.h"
 
@@ -95,4 +95,4 @@ long stress_queued(void);
 int stress_module_unload(void);
 int stress_module_load(void);
 
-#endif /* OVLT_STRESS_H */
+#endif /* OVLT_WORKERS_H */

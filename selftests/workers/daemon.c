@@ -3,7 +3,7 @@
  * A daemon, killed as it starts, serves, and commits: ovltreed, and without it, or
  * in its turn, one that leaves all requests to their deadline.
  */
-#include "stress.h"
+#include "workers.h"
 
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Layer sets that are made, used, closed, and passed from worker to worker. */
-#include "stress.h"
+#include "workers.h"
 
 #include <sys/socket.h>
 

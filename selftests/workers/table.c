@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The kernel's own calls that change the mount table, and what is under it. */
-#include "stress.h"
+#include "workers.h"
 
 static const unsigned long kinds[] = {
 	MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE,

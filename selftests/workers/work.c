@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a worker does between its steps: choose, count, make way. */
-#include "stress.h"
+#include "workers.h"
 
 #include <sys/wait.h>
 
