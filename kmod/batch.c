@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/fs_context.h>
 #include <linux/mm.h>
+#include <linux/overlayfs.h>
 #include <linux/uaccess.h>
 
 #include "internal.h"
@@ -117,7 +118,8 @@ void ovlt_batch_cancel(struct ovlt_batch *batch)
 long ovlt_batch_run(const struct ovlt_batch_op *op, void __user *uarg,
 		    size_t usize)
 {
-	struct ovlt_batch batch = {};
+	struct ovl_known_upper upper = {};
+	struct ovlt_batch batch = { .upper = &upper };
 	long ret;
 
 	if (!may_mount())
@@ -129,6 +131,7 @@ long ovlt_batch_run(const struct ovlt_batch_op *op, void __user *uarg,
 	}
 	if (!ret)
 		ret = ovlt_batch_succeeded(&batch);
+	ovl_known_upper_put(&upper);
 	kvfree(batch.results);
 	return ret;
 }

@@ -16,6 +16,7 @@
 #define OVLT_MAX_OPTIONS (64 * 1024)
 
 struct file;
+struct ovl_known_upper;
 struct ovlt_layers;
 struct ovlt_private;
 
@@ -29,11 +30,13 @@ long ovlt_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
  * @arg: what the caller gave
  * @uarg: where it gave it
  * @results: what it gets, one for each entry
+ * @upper: the upper file system that its trees have in common
  */
 struct ovlt_batch {
 	struct ovltree_batch arg;
 	void __user *uarg;
 	struct ovltree_result *results;
+	struct ovl_known_upper *upper;
 };
 
 /**

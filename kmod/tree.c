@@ -266,6 +266,7 @@ struct vfsmount *ovlt_tree_build(const struct ovlt_batch *batch, u64 utree,
 	fc = ovlt_tree_context(result);
 	if (IS_ERR(fc))
 		return ERR_CAST(fc);
+	ovl_parse_known_upper(fc, batch->upper);
 
 	if (tree.flags & OVLTREE_TREE_LAYERSET) {
 		layerset = fget(tree.layerset_fd);

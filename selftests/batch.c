@@ -715,6 +715,115 @@ TEST_F(all, prepare)
 }
 
 /*
+ * Upper file systems: what one of them can do is not taken for what another can.
+ * Without xattrs a folder of a lower layer can't be renamed.
+ */
+
+static const struct {
+	const char *on;
+	const char *option;
+} uppers[] = {
+	{ "tmpfs", "redirect_dir=on" },
+	{ "ramfs", "redirect_dir=on" },
+	{ "tmpfs", "redirect_dir=on" },
+	{ "tmpfs", "userxattr" },
+	{ "tmpfs", "redirect_dir=on" },
+};
+
+#define NR_UPPERS ARRAY_SIZE(uppers)
+
+FIXTURE(uppers)
+{
+	struct ovlt_room room;
+	struct ovltree_tree *trees[NR_UPPERS];
+	char *alone[NR_UPPERS];
+};
+
+static const char *upper_target(int i)
+{
+	return ovlt_fmt("t%d", i);
+}
+
+static void uppers_make(struct ovltree_tree *trees[])
+{
+	static const char *const types[] = { "tmpfs", "ramfs" };
+
+	for (int i = 0; i < ARRAY_SIZE(types); i++) {
+		ovlt_mkdir(types[i]);
+		ovlt_mount(types[i], types[i], types[i], 0, NULL);
+	}
+	for (int i = 0; i < NR_UPPERS; i++) {
+		const char *folder = ovlt_fmt("%s/%d", uppers[i].on, i);
+
+		trees[i] = ovlt_simple_tree();
+		ovlt_tree_upper(trees[i], ovlt_fmt("%s/u", folder),
+				ovlt_fmt("%s/w", folder));
+		ovlt_tree_option(trees[i], uppers[i].option);
+		ovlt_mkdir(upper_target(i));
+	}
+}
+
+/* What a user sees of a tree, which is unmounted then. */
+static char *upper_see(int i)
+{
+	const char *target = upper_target(i);
+	const struct ovlt_mount *mount = ovlt_find_mount(ovlt_mountinfo(), target);
+	int renamed, removed;
+	char *seen;
+
+	if (!mount)
+		ovlt_die("no %s", target);
+	renamed = rename(ovlt_fmt("%s/d", target), ovlt_fmt("%s/e", target)) ? errno : 0;
+	removed = unlink(ovlt_fmt("%s/f", target)) ? errno : 0;
+	seen = ovlt_fmt("%s: rename %d, unlink %d: %s", mount->super, renamed, removed,
+			ovlt_list(target));
+	ovlt_umount(target);
+	return seen;
+}
+
+FIXTURE_SETUP(uppers)
+{
+	ovlt_room_enter(&self->room);
+	ovlt_simple_layers();
+	uppers_make(self->trees);
+	for (int i = 0; i < NR_UPPERS; i++) {
+		int mnt = ovlt_sys_overlay(self->trees[i]);
+
+		if (mnt < 0 || ovlt_sys_move_mount(mnt, upper_target(i)))
+			ovlt_die("overlay");
+		close(mnt);
+		self->alone[i] = upper_see(i);
+	}
+	ovlt_umount("tmpfs");
+	ovlt_umount("ramfs");
+	uppers_make(self->trees);
+}
+
+FIXTURE_TEARDOWN(uppers)
+{
+	ovlt_umount("tmpfs");
+	ovlt_umount("ramfs");
+	EXPECT_ROOM_CLEAN(&self->room);
+}
+
+TEST_F(uppers, as_alone)
+{
+	struct ovltree_result results[NR_UPPERS];
+	struct ovltree_attach entries[NR_UPPERS];
+
+	/* That there is something to be told apart */
+	EXPECT_NE(NULL, strstr(self->alone[0], "rename 0"));
+	EXPECT_EQ(NULL, strstr(self->alone[1], "rename 0"));
+	for (int i = 0; i < NR_UPPERS; i++)
+		entries[i] = ovlt_entry_tree(self->trees[i], upper_target(i));
+	ASSERT_EQ(NR_UPPERS, ovlt_attach(self->room.dev, 0, entries, NR_UPPERS, results));
+	for (int i = 0; i < NR_UPPERS; i++) {
+		EXPECT_RESULT_OK(results[i]);
+		EXPECT_STREQ(self->alone[i], upper_see(i));
+	}
+}
+
+/*
  * Kinds of mounts
  */
 
