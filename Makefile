@@ -6,8 +6,8 @@
 VARIANT ?= normal
 VARIANTS := $(filter-out kernel,$(patsubst selftests/vm/%.config,%,$(wildcard selftests/vm/*.config)))
 
-.PHONY: help deps kernel modules user vm demo check check-debug check-kcsan stress endurance \
-	kselftest-install bench bench-doc lint install clean
+.PHONY: help deps kernel modules user vm demo check check-debug check-kcsan stress \
+	fuzz-parsers endurance kselftest-install bench bench-doc lint install clean
 
 help:		## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -46,6 +46,9 @@ check-kcsan: deps	## the concurrent tests on the kernel that tells of data races
 stress: deps	## 30 minutes of everything at once, on the kernel of VARIANT
 	scripts/kselftests --only stress $(VARIANT) --smp 4 --timeout 3600 \
 		--program-timeout 3000 --env OVLT_SECONDS=900
+
+fuzz-parsers: deps	## look for inputs that break a parser; FUZZ_SECONDS for each
+	$(MAKE) -C user fuzz
 
 endurance:	## kill the daemon in 500 rounds
 	scripts/endurance

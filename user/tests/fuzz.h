@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the fuzzers share. A fuzzer is libFuzzer's LLVMFuzzerTestOneInput();
- * "make fuzz" builds it with clang, replay.c runs it over a corpus without.
+ * "make fuzz-parsers" builds it with clang, replay.c runs it over a corpus without.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
