@@ -11,331 +11,28 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT OVLT_TIMEOUT
 
-#define LONG 60000		/* a deadline that no test lives to see */
 #define QUEUE_MAX 4096
 #define QUEUE_MAX_USERNS 1024
-
-/*
- * A client
- */
-
-#define MAX_ATTR 32
-
-/* A message that has come, its numbers by attribute */
-struct msg {
-	__u8 cmd;
-	__u32 has;
-	__u64 value[MAX_ATTR];
-	char name[OVLTREE_NAME_MAX + 1];
-	char message[OVLTREE_MESSAGE_MAX];
-};
-
-struct nl {
-	int fd;
-	__u32 seq;
-	__u16 family;
-	__u32 groups[2];
-	/* The last error: its text, the attribute that is wrong or missing */
-	char text[128];
-	int bad_attr;
-	int missing_attr;
-	/* Events that came before an answer */
-	unsigned int nr_events;
-	struct msg events[128];
-};
-
-static bool msg_is_request(const struct msg *msg)
-{
-	return msg->cmd == OVLTREE_CMD_SUBMIT || msg->cmd == OVLTREE_CMD_REQUEST_GET ||
-	       msg->cmd == OVLTREE_CMD_READY || msg->cmd == OVLTREE_CMD_DONE;
-}
-
-static struct msg msg_parse(const struct nlmsghdr *nlh)
-{
-	const struct genlmsghdr *genl = NLMSG_DATA(nlh);
-	struct attrs attrs = attrs_in((void *)genl + GENL_HDRLEN,
-				      nlh->nlmsg_len - NLMSG_LENGTH(GENL_HDRLEN));
-	struct msg msg = { .cmd = genl->cmd };
-	const struct nlattr *attr;
-
-	while ((attr = attr_next(&attrs))) {
-		int type = attr_type(attr);
-
-		msg.has |= 1U << type;
-		if (msg_is_request(&msg) && type == OVLTREE_A_REQUEST_NAME)
-			snprintf(msg.name, sizeof(msg.name), "%s",
-				 (const char *)attr_data(attr));
-		else if (msg_is_request(&msg) && type == OVLTREE_A_REQUEST_MESSAGE)
-			snprintf(msg.message, sizeof(msg.message), "%s",
-				 (const char *)attr_data(attr));
-		else
-			msg.value[type] = attr_number(attr);
-	}
-	return msg;
-}
-
-/* Return: length, or -errno. */
-static int nl_receive(struct nl *nl, void *buffer, size_t size, int flags)
-{
-	int len = recv(nl->fd, buffer, size, flags);
-
-	return len < 0 ? -errno : len;
-}
-
-static int nl_parse_ack(struct nl *nl, const struct nlmsghdr *nlh,
-			const struct request *request)
-{
-	const struct nlmsgerr *err = NLMSG_DATA(nlh);
-	const void *tlvs = (const void *)(err + 1);
-	struct attrs attrs = attrs_in(tlvs, nlh->nlmsg_len - (tlvs - (const void *)nlh));
-	const struct nlattr *attr;
-
-	nl->text[0] = '\0';
-	nl->bad_attr = 0;
-	nl->missing_attr = 0;
-	if (!(nlh->nlmsg_flags & NLM_F_ACK_TLVS))
-		return err->error;
-	while ((attr = attr_next(&attrs))) {
-		if (attr_type(attr) == NLMSGERR_ATTR_MSG) {
-			snprintf(nl->text, sizeof(nl->text), "%s",
-				 (const char *)attr_data(attr));
-		} else if (attr_type(attr) == NLMSGERR_ATTR_OFFS) {
-			const void *at = (const void *)request + attr_number(attr);
-
-			nl->bad_attr = attr_type(at);
-		} else if (attr_type(attr) == NLMSGERR_ATTR_MISS_TYPE) {
-			nl->missing_attr = attr_number(attr);
-		}
-	}
-	return err->error;
-}
-
-static void nl_keep_event(struct nl *nl, const struct nlmsghdr *nlh)
-{
-	if (nl->nr_events == ARRAY_SIZE(nl->events))
-		ovlt_die("too many events");
-	nl->events[nl->nr_events++] = msg_parse(nlh);
-}
-
-/*
- * Send a request and wait for what the kernel says to it. @reply takes up to @nr
- * answers.
- *
- * Return: 0, or the number of answers if there were any; -errno.
- */
-static int nl_call(struct nl *nl, struct request *request, struct msg *reply,
-		   unsigned int nr)
-{
-	char buffer[65536] __attribute__((aligned(NLMSG_ALIGNTO)));
-	unsigned int got = 0;
-	int len;
-
-	request->nlh.nlmsg_type = nl->family;
-	request->nlh.nlmsg_seq = ++nl->seq;
-	if (send(nl->fd, request, request->nlh.nlmsg_len, 0) < 0)
-		ovlt_die("send");
-	for (;;) {
-		len = nl_receive(nl, buffer, sizeof(buffer), 0);
-		if (len < 0)
-			ovlt_die("receive answer");
-		for (struct nlmsghdr *nlh = (void *)buffer; NLMSG_OK(nlh, (__u32)len);
-		     nlh = NLMSG_NEXT(nlh, len)) {
-			if (!nlh->nlmsg_seq) {
-				nl_keep_event(nl, nlh);
-				continue;
-			}
-			if (nlh->nlmsg_seq != nl->seq)
-				ovlt_die("answer to something else");
-			if (nlh->nlmsg_type == NLMSG_ERROR ||
-			    nlh->nlmsg_type == NLMSG_DONE)
-				return nl_parse_ack(nl, nlh, request) ?: got;
-			if (got < nr)
-				reply[got] = msg_parse(nlh);
-			got++;
-		}
-	}
-}
-
-/* Return: 0; -EAGAIN if no event is there; -ENOBUFS if some were lost. */
-static int nl_event_flags(struct nl *nl, struct msg *msg, int flags)
-{
-	char buffer[65536] __attribute__((aligned(NLMSG_ALIGNTO)));
-	int len;
-
-	if (nl->nr_events) {
-		*msg = nl->events[0];
-		memmove(nl->events, nl->events + 1, --nl->nr_events * sizeof(*msg));
-		return 0;
-	}
-	len = nl_receive(nl, buffer, sizeof(buffer), flags);
-	if (len < 0)
-		return len;
-	*msg = msg_parse((void *)buffer);
-	return 0;
-}
-
-static struct msg nl_event(struct nl *nl)
-{
-	struct msg msg;
-	int err = nl_event_flags(nl, &msg, 0);
-
-	if (err) {
-		errno = -err;
-		ovlt_die("wait for an event");
-	}
-	return msg;
-}
-
-static int nl_no_event(struct nl *nl)
-{
-	struct msg msg;
-
-	return nl_event_flags(nl, &msg, MSG_DONTWAIT);
-}
-
-static void nl_resolve_group(struct nl *nl, const struct nlattr *group)
-{
-	struct attrs attrs = attrs_in(attr_data(group), group->nla_len - NLA_HDRLEN);
-	const struct nlattr *attr;
-	bool monitor = false;
-	__u32 id = 0;
-
-	while ((attr = attr_next(&attrs))) {
-		if (attr_type(attr) == CTRL_ATTR_MCAST_GRP_ID)
-			id = attr_number(attr);
-		else
-			monitor = !strcmp(attr_data(attr), OVLTREE_MCGRP_MONITOR);
-	}
-	nl->groups[monitor] = id;
-}
-
-static void nl_resolve(struct nl *nl)
-{
-	struct request request = request_new(CTRL_CMD_GETFAMILY);
-	char buffer[8192] __attribute__((aligned(NLMSG_ALIGNTO)));
-	const struct nlmsghdr *nlh = (void *)buffer;
-	const struct nlattr *attr, *group;
-	struct attrs attrs, groups;
-
-	put_string(&request, CTRL_ATTR_FAMILY_NAME, OVLTREE_FAMILY_NAME);
-	request.nlh.nlmsg_flags = NLM_F_REQUEST;
-	request.nlh.nlmsg_type = GENL_ID_CTRL;
-	if (send(nl->fd, &request, request.nlh.nlmsg_len, 0) < 0 ||
-	    nl_receive(nl, buffer, sizeof(buffer), 0) < 0)
-		ovlt_die("resolve family");
-	if (nlh->nlmsg_type == NLMSG_ERROR)
-		ovlt_die("no family");
-	attrs = attrs_in(NLMSG_DATA(nlh) + GENL_HDRLEN,
-			 nlh->nlmsg_len - NLMSG_LENGTH(GENL_HDRLEN));
-	while ((attr = attr_next(&attrs))) {
-		if (attr_type(attr) == CTRL_ATTR_FAMILY_ID)
-			nl->family = attr_number(attr);
-		if (attr_type(attr) != CTRL_ATTR_MCAST_GROUPS)
-			continue;
-		groups = attrs_in(attr_data(attr), attr->nla_len - NLA_HDRLEN);
-		while ((group = attr_next(&groups)))
-			nl_resolve_group(nl, group);
-	}
-}
-
-static void nl_open(struct nl *nl)
-{
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK };
-	struct timeval timeout = { .tv_sec = OVLT_TIMEOUT / 2 };
-	int one = 1;
-
-	memset(nl, 0, sizeof(*nl));
-	nl->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
-	if (nl->fd < 0 || bind(nl->fd, (void *)&addr, sizeof(addr)) ||
-	    setsockopt(nl->fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one)) ||
-	    setsockopt(nl->fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one)) ||
-	    setsockopt(nl->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)))
-		ovlt_die("netlink socket");
-	nl_resolve(nl);
-}
-
-static void nl_close(struct nl *nl)
-{
-	close(nl->fd);
-	nl->fd = -1;
-}
-
-/* Return: 0 or -errno. */
-static int nl_join(struct nl *nl, bool monitor)
-{
-	return setsockopt(nl->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP,
-			  &nl->groups[monitor], sizeof(__u32)) ? -errno : 0;
-}
 
 /*
  * The commands: 0 or more, or -errno
  */
 
-static int nl_simple(struct nl *nl, __u8 cmd)
-{
-	struct request request = request_new(cmd);
-
-	return nl_call(nl, &request, NULL, 0);
-}
-
-static int nl_serve(struct nl *nl)
-{
-	int ret = nl_simple(nl, OVLTREE_CMD_SERVE);
-
-	return ret < 0 ? ret : 0;
-}
-
-static struct request attach_request(int mnt_fd, const char *target)
-{
-	struct request request = request_new(OVLTREE_CMD_SUBMIT);
-	int fd = ovlt_open(target, O_PATH);
-
-	put_u32(&request, OVLTREE_A_REQUEST_KIND, OVLTREE_KIND_ATTACH);
-	put_u32(&request, OVLTREE_A_REQUEST_MNT_FD, mnt_fd);
-	put_u32(&request, OVLTREE_A_REQUEST_TARGET_FD, fd);
-	return request;
-}
-
-static struct request detach_request(__u64 mnt_id, __u32 flags)
-{
-	struct request request = request_new(OVLTREE_CMD_SUBMIT);
-
-	put_u32(&request, OVLTREE_A_REQUEST_KIND, OVLTREE_KIND_DETACH);
-	put_u64(&request, OVLTREE_A_REQUEST_MNT_ID, mnt_id);
-	if (flags)
-		put_u32(&request, OVLTREE_A_REQUEST_DETACH_FLAGS, flags);
-	return request;
-}
-
-static int nl_submit(struct nl *nl, struct request *request, __u64 *id)
-{
-	struct msg reply;
-	int ret = nl_call(nl, request, &reply, 1);
-
-	if (ret < 0)
-		return ret;
-	if (ret != 1 || reply.has != 1U << OVLTREE_A_REQUEST_ID)
-		ovlt_die("answer without an id");
-	if (id)
-		*id = reply.value[OVLTREE_A_REQUEST_ID];
-	return 0;
-}
-
 /* Submit what closes its descriptors at once. */
 static int nl_attach(struct nl *nl, const char *target, __u32 deadline, __u64 *id)
 {
-	int mnt_fd = ovlt_sys_fsmount("tmpfs");
-	struct request request = attach_request(mnt_fd, target);
+	int mnt_fd = ovlt_sys_fsmount("tmpfs"), target_fd = ovlt_open(target, O_PATH);
+	struct request request = attach_request(mnt_fd, target_fd);
 	int ret;
 
 	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, deadline);
 	ret = nl_submit(nl, &request, id);
+	close(target_fd);
 	close(mnt_fd);
 	return ret;
 }
@@ -346,14 +43,6 @@ static int nl_detach(struct nl *nl, __u64 mnt_id, __u32 flags, __u32 deadline, _
 
 	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, deadline);
 	return nl_submit(nl, &request, id);
-}
-
-static int nl_cancel(struct nl *nl, __u64 id)
-{
-	struct request request = request_new(OVLTREE_CMD_CANCEL);
-
-	put_u64(&request, OVLTREE_A_REQUEST_ID, id);
-	return nl_call(nl, &request, NULL, 0);
 }
 
 static int nl_dump(struct nl *nl, struct msg *msgs, unsigned int nr)
@@ -376,16 +65,6 @@ static struct msg nl_stats(struct nl *nl)
 
 #define STAT(nl, name) (nl_stats(nl).value[OVLTREE_A_STATS_##name])
 
-static struct ovltree_attach attach_entry(__u64 id)
-{
-	return (struct ovltree_attach) { .flags = OVLTREE_ATTACH_REQUEST, .id = id };
-}
-
-static struct ovltree_detach detach_entry(__u64 id)
-{
-	return (struct ovltree_detach) { .flags = OVLTREE_DETACH_REQUEST, .mnt_id = id };
-}
-
 /* ATTACH of one request: 0 or the entry's error */
 static int commit_attach(int dev, __u64 id)
 {
@@ -404,14 +83,6 @@ static int commit_detach(int dev, __u64 id)
 
 	return ret < 0 ? ret : result.error;
 }
-
-#define EXPECT_DONE(error_, id_, done) do { \
-	const struct msg __msg = (done); \
-	EXPECT_EQ(OVLTREE_CMD_DONE, __msg.cmd); \
-	EXPECT_EQ(error_, (__s32)__msg.value[OVLTREE_A_REQUEST_ERROR]) \
-		TH_LOG("message: %s", __msg.message); \
-	EXPECT_EQ(id_, __msg.value[OVLTREE_A_REQUEST_ID]); \
-} while (0)
 
 /* Each test has a network namespace, and with it a queue, of its own. */
 FIXTURE(netlink)
@@ -466,7 +137,7 @@ TEST_F(netlink, attach)
 
 	mnt_fd = ovlt_prepare_one(self->room.dev, ovlt_simple_tree());
 	ASSERT_LE(0, mnt_fd);
-	request = attach_request(mnt_fd, "t0");
+	request = attach_request(mnt_fd, ovlt_open("t0", O_PATH));
 	put_string(&request, OVLTREE_A_REQUEST_NAME, "a container");
 	put_u8(&request, OVLTREE_A_REQUEST_PRIORITY, 7);
 	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
@@ -562,7 +233,7 @@ TEST_F(netlink, batch_of_all_kinds)
 TEST_F(netlink, attach_fails)
 {
 	int mnt_fd = ovlt_sys_fsmount("tmpfs");
-	struct request request = attach_request(mnt_fd, "t0");
+	struct request request = attach_request(mnt_fd, ovlt_open("t0", O_PATH));
 	struct msg msg;
 
 	ASSERT_EQ(0, nl_submit(&self->client, &request, &self->id));
@@ -609,7 +280,7 @@ TEST_F(netlink, stacked)
 TEST_F(netlink, propagation)
 {
 	int mnt_fd = ovlt_sys_fsmount("tmpfs");
-	struct request request = attach_request(mnt_fd, "t0");
+	struct request request = attach_request(mnt_fd, ovlt_open("t0", O_PATH));
 	struct ovlt_mount *mount;
 
 	put_u32(&request, OVLTREE_A_REQUEST_PROPAGATION, MS_SHARED);
@@ -625,7 +296,7 @@ TEST_F(netlink, mount_namespace)
 {
 	int mnt_fd = ovlt_sys_fsmount("tmpfs");
 	int theirs = ovlt_open("/proc/self/ns/mnt", O_RDONLY);
-	struct request request = attach_request(mnt_fd, "t0");
+	struct request request = attach_request(mnt_fd, ovlt_open("t0", O_PATH));
 
 	ovlt_new_mntns();
 	/* The mountpoint is in the other mount namespace, the mount too. */
@@ -647,7 +318,7 @@ TEST_F(netlink, attach_refused)
 	struct request request;
 
 	ovlt_write("file", "");
-	request = attach_request(1000, "t0");
+	request = attach_request(1000, ovlt_open("t0", O_PATH));
 	EXPECT_EQ(-EBADF, nl_submit(nl, &request, NULL));
 	EXPECT_EQ(OVLTREE_A_REQUEST_MNT_FD, nl->bad_attr);
 	EXPECT_NE('\0', nl->text[0]);
@@ -661,28 +332,28 @@ TEST_F(netlink, attach_refused)
 	EXPECT_EQ(-EBADF, nl_submit(nl, &request, NULL));
 	EXPECT_EQ(OVLTREE_A_REQUEST_TARGET_FD, nl->bad_attr);
 
-	request = attach_request(ovlt_open("t1", O_PATH), "t0");
+	request = attach_request(ovlt_open("t1", O_PATH), ovlt_open("t0", O_PATH));
 	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
 	EXPECT_EQ(OVLTREE_A_REQUEST_MNT_FD, nl->bad_attr);
-	request = attach_request(openat(mnt_fd, ".", O_RDONLY), "t0");
+	request = attach_request(openat(mnt_fd, ".", O_RDONLY), ovlt_open("t0", O_PATH));
 	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
 	EXPECT_EQ(OVLTREE_A_REQUEST_MNT_FD, nl->bad_attr);
-	request = attach_request(mnt_fd, "file");
+	request = attach_request(mnt_fd, ovlt_open("file", O_PATH));
 	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
 	EXPECT_EQ(OVLTREE_A_REQUEST_TARGET_FD, nl->bad_attr);
-	request = attach_request(mnt_fd, "t0");
+	request = attach_request(mnt_fd, ovlt_open("t0", O_PATH));
 	put_u32(&request, OVLTREE_A_REQUEST_PROPAGATION, MS_SHARED | MS_SLAVE);
 	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
 	EXPECT_EQ(OVLTREE_A_REQUEST_PROPAGATION, nl->bad_attr);
-	request = attach_request(mnt_fd, "t0");
+	request = attach_request(mnt_fd, ovlt_open("t0", O_PATH));
 	put_u32(&request, OVLTREE_A_REQUEST_MNTNS_FD, 1000);
 	EXPECT_EQ(-EBADF, nl_submit(nl, &request, NULL));
 	EXPECT_EQ(OVLTREE_A_REQUEST_MNTNS_FD, nl->bad_attr);
-	request = attach_request(mnt_fd, "t0");
+	request = attach_request(mnt_fd, ovlt_open("t0", O_PATH));
 	put_u32(&request, OVLTREE_A_REQUEST_MNTNS_FD, nl->fd);
 	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
 	EXPECT_EQ(OVLTREE_A_REQUEST_MNTNS_FD, nl->bad_attr);
-	request = attach_request(mnt_fd, "t0");
+	request = attach_request(mnt_fd, ovlt_open("t0", O_PATH));
 	put_u64(&request, OVLTREE_A_REQUEST_MNT_ID, 1);
 	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
 	EXPECT_EQ(OVLTREE_A_REQUEST_MNT_ID, nl->bad_attr);
@@ -993,7 +664,7 @@ TEST_F(netlink, deadline)
 TEST_F(netlink, deadline_if_not_given)
 {
 	int mnt_fd = ovlt_sys_fsmount("tmpfs");
-	struct request request = attach_request(mnt_fd, "t0");
+	struct request request = attach_request(mnt_fd, ovlt_open("t0", O_PATH));
 	struct msg msg;
 
 	ASSERT_EQ(0, nl_submit(&self->client, &request, &self->id));
@@ -1427,7 +1098,7 @@ TEST_F(netlink, socket_of_less_rights)
 static int submit_until_full(struct nl *nl, int *error)
 {
 	int mnt_fd = ovlt_sys_fsmount("tmpfs");
-	struct request request = attach_request(mnt_fd, ".");
+	struct request request = attach_request(mnt_fd, ovlt_open(".", O_PATH));
 	int nr = 0;
 
 	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
