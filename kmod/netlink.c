@@ -375,9 +375,10 @@ static int submit_refuse(struct genl_info *info, int attr)
 	return -EINVAL;
 }
 
-static struct file *submit_file(struct genl_info *info, int attr)
+static struct file *submit_file(struct genl_info *info, int attr,
+				struct file *(*get)(unsigned int fd))
 {
-	struct file *file = fget_raw(nla_get_s32(info->attrs[attr]));
+	struct file *file = get(nla_get_s32(info->attrs[attr]));
 
 	if (file)
 		return file;
@@ -396,7 +397,7 @@ static int submit_check_attach(struct ovlt_request *request,
 	int err;
 
 	if (ns) {
-		mntns = submit_file(info, OVLTREE_A_REQUEST_MNTNS_FD);
+		mntns = submit_file(info, OVLTREE_A_REQUEST_MNTNS_FD, fget);
 		if (IS_ERR(mntns))
 			return PTR_ERR(mntns);
 	}
@@ -449,8 +450,9 @@ static int submit_check_paths(const struct ovlt_request *request,
  */
 static int submit_mount(struct ovlt_request *request, struct genl_info *info)
 {
-	struct file *file = submit_file(info, OVLTREE_A_REQUEST_MNT_FD);
+	struct file *file;
 
+	file = submit_file(info, OVLTREE_A_REQUEST_MNT_FD, fget_raw);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	if (!(file->f_mode & FMODE_PATH)) {
@@ -468,7 +470,7 @@ static int submit_mount(struct ovlt_request *request, struct genl_info *info)
 static int submit_target(struct ovlt_request *request, struct genl_info *info)
 {
 	struct file *given __free(fput) =
-		submit_file(info, OVLTREE_A_REQUEST_TARGET_FD);
+		submit_file(info, OVLTREE_A_REQUEST_TARGET_FD, fget_raw);
 	struct file *file;
 
 	if (IS_ERR(given))
