@@ -4,10 +4,12 @@
  * up once and written down once, as the entry of a batch. The kernel's own calls
  * get it step by step; then a batch gets it as its first, middle and last entry,
  * all or nothing and not. All have to give the same errno, to do what good entries
- * ask for, and to leave the mount table as it was.
+ * ask for, and to leave the mount table as it was. Last it goes the way of requests
+ * to a daemon.
  */
 #include "kselftest_harness.h"
 #include "common.h"
+#include "genl.h"
 
 #include <linux/capability.h>
 #include <linux/landlock.h>
@@ -32,6 +34,7 @@
  */
 struct scene {
 	struct ovlt_room room;
+	struct daemon daemon;
 	struct ovltree_tree *tree;
 	struct ovltree_attach attach;
 	struct ovltree_detach detach;
@@ -40,6 +43,8 @@ struct scene {
 struct row {
 	void (*make)(struct scene *scene);
 	int error;
+	/* If it is another one for a mount that is named by id instead. */
+	int error_by_id;
 	/* Who calls is refused, whatever the call is for. */
 	bool call;
 	/* Any other entry would be refused too. */
@@ -51,9 +56,16 @@ static const char *good_target(int i)
 	return ovlt_fmt("good/%d", i);
 }
 
+/*
+ * The daemon is there before a row changes who calls, and serves a queue that is not
+ * that of the test before.
+ */
 static void scene_enter(struct scene *scene)
 {
 	ovlt_room_enter(&scene->room);
+	if (unshare(CLONE_NEWNET))
+		ovlt_die("unshare");
+	daemon_start(&scene->daemon, scene->room.dev);
 	ovlt_simple_layers();
 	ovlt_mkdirs("t", "x", NULL);
 	for (int i = 0; i < NR; i++)
@@ -256,6 +268,200 @@ static void try_detach(struct __test_metadata *_metadata, const struct scene *sc
 }
 
 /*
+ * Requests: a tree is prepared, its mountpoint opened, or the id of a mount asked
+ * for, and what this gives is submitted, as the library does it. Whichever step
+ * refuses, its errno counts.
+ *
+ * The daemon commits them, by their ids: only so can there be several in one batch,
+ * in an order, all or nothing. It is the host's, in the mount namespace that the row
+ * starts in, so that it could do itself what the submitter may not.
+ */
+
+/* A queue of one's own for whoever may have one; the others find the host's. */
+static void submit_enter(const struct scene *scene, struct nl *nl)
+{
+	if (unshare(CLONE_NEWNET) && errno != EPERM)
+		ovlt_die("unshare");
+	if (daemon_serve(&scene->daemon))
+		ovlt_die("serve");
+	nl_open(nl);
+}
+
+static int submit_open(const struct ovltree_path *path)
+{
+	int flags = O_PATH | O_CLOEXEC, fd;
+
+	if (path->flags & OVLTREE_PATH_NOFOLLOW)
+		flags |= O_NOFOLLOW;
+	fd = path->path ? openat(path->fd, text(path->path), flags) :
+			  fcntl(path->fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+static int submit_mount(struct nl *nl, const struct ovltree_attach *attach, int mnt_fd,
+			__u64 *id)
+{
+	int target_fd = submit_open(&attach->target), err;
+	struct request request;
+
+	if (target_fd < 0)
+		return target_fd;
+	request = attach_request(mnt_fd, target_fd);
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
+	if (attach->propagation)
+		put_u32(&request, OVLTREE_A_REQUEST_PROPAGATION, attach->propagation);
+	if (attach->flags & OVLTREE_ATTACH_MNTNS)
+		put_u32(&request, OVLTREE_A_REQUEST_MNTNS_FD, attach->mntns_fd);
+	err = nl_submit(nl, &request, id);
+	close(target_fd);
+	return err;
+}
+
+static int submit_attach(struct nl *nl, const struct scene *scene,
+			 const struct ovltree_attach *attach, __u64 *id)
+{
+	int mnt_fd, err;
+
+	if (attach->flags & OVLTREE_ATTACH_MOUNT)
+		return submit_mount(nl, attach, attach->mnt_fd, id);
+	mnt_fd = ovlt_prepare_one(scene->room.dev, (void *)(uintptr_t)attach->tree);
+	if (mnt_fd < 0)
+		return mnt_fd;
+	err = submit_mount(nl, attach, mnt_fd, id);
+	close(mnt_fd);
+	return err;
+}
+
+/* A folder that isn't the root of a mount has no id of its own. */
+static int submit_detach(struct nl *nl, const struct ovltree_detach *detach, __u64 *id)
+{
+	int fd = submit_open(&detach->target);
+	struct request request;
+	struct statx stx;
+	__u32 flags = 0;
+
+	if (fd < 0)
+		return fd;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID_UNIQUE, &stx))
+		ovlt_die("statx");
+	close(fd);
+	if (!(stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return -EINVAL;
+	if (detach->flags & OVLTREE_DETACH_LAZY)
+		flags |= OVLTREE_DETACH_FLAGS_LAZY;
+	if (detach->flags & OVLTREE_DETACH_FORCE)
+		flags |= OVLTREE_DETACH_FLAGS_FORCE;
+	request = detach_request(stx.stx_mnt_id, flags);
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
+	return nl_submit(nl, &request, id);
+}
+
+struct submitted {
+	unsigned int nr;
+	/* Which of them is the bad one, if it has come so far */
+	int bad;
+	__u64 ids[NR];
+};
+
+static void submitted_add(struct __test_metadata *_metadata, struct submitted *submitted,
+			  bool bad, int expected, int err, __u64 id)
+{
+	if (err) {
+		EXPECT_TRUE(bad);
+		EXPECT_EQ(expected, err);
+		return;
+	}
+	if (bad)
+		submitted->bad = submitted->nr;
+	submitted->ids[submitted->nr++] = id;
+}
+
+/* Each request ends as its entry of the batch does; what is undone waits again. */
+static void expect_ends(struct __test_metadata *_metadata, struct nl *nl,
+			const struct submitted *submitted, int error, bool all,
+			const struct ovltree_result *results)
+{
+	bool undone = all && submitted->bad >= 0;
+
+	for (int i = 0; i < submitted->nr; i++) {
+		int expected = i == submitted->bad ? error : undone ? -ECANCELED : 0;
+
+		EXPECT_EQ(expected, results[i].error)
+			TH_LOG("request %d of %d, the bad one is %d: %s", i,
+			       submitted->nr, submitted->bad, results[i].message);
+		if (!undone)
+			EXPECT_DONE(expected, submitted->ids[i], nl_event(nl));
+	}
+	if (!undone)
+		return;
+	EXPECT_DONE(error, submitted->ids[submitted->bad], nl_event(nl));
+	for (int i = 0; i < submitted->nr; i++) {
+		if (i == submitted->bad)
+			continue;
+		EXPECT_EQ(0, nl_cancel(nl, submitted->ids[i]));
+		EXPECT_DONE(-ECANCELED, submitted->ids[i], nl_event(nl));
+	}
+}
+
+static void try_submit_attach(struct __test_metadata *_metadata, const struct scene *scene,
+			      const struct row *row, const struct place *place)
+{
+	struct ovltree_result results[NR] = { };
+	struct submitted submitted = { .bad = -1 };
+	struct ovltree_attach attach;
+	struct nl nl;
+	__u64 id;
+	int err;
+
+	submit_enter(scene, &nl);
+	for (int i = 0; i < place->nr; i++) {
+		attach = i == place->bad ? scene->attach :
+			 ovlt_entry_tree(ovlt_simple_tree(), good_target(i));
+		err = submit_attach(&nl, scene, &attach, &id);
+		submitted_add(_metadata, &submitted, row->call || i == place->bad,
+			      row->error, err, id);
+	}
+	if (submitted.nr)
+		daemon_attach(&scene->daemon, place->flags, submitted.ids, submitted.nr,
+			      results);
+	expect_ends(_metadata, &nl, &submitted, row->error, place->flags, results);
+	for (int i = 0; i < place->nr; i++) {
+		if (i == place->bad || row->call || (place->flags && submitted.bad >= 0))
+			continue;
+		EXPECT_STREQ("upper\n", ovlt_read(ovlt_fmt("%s/f", good_target(i))));
+		EXPECT_EQ(0, ovlt_sys_umount(good_target(i), 0));
+	}
+	nl_close(&nl);
+}
+
+static void try_submit_detach(struct __test_metadata *_metadata, const struct scene *scene,
+			      const struct row *row, const struct place *place)
+{
+	int error = row->error_by_id ? row->error_by_id : row->error;
+	struct ovltree_result results[NR] = { };
+	struct submitted submitted = { .bad = -1 };
+	struct ovltree_detach detach;
+	struct nl nl;
+	__u64 id;
+	int err;
+
+	submit_enter(scene, &nl);
+	for (int i = 0; i < place->nr; i++) {
+		bool bad = row->call || i == place->bad;
+
+		if (!bad)
+			ovlt_tmpfs(good_target(i));
+		detach = bad ? scene->detach : ovlt_entry_path(good_target(i), 0);
+		err = submit_detach(&nl, &detach, &id);
+		submitted_add(_metadata, &submitted, bad, error, err, id);
+	}
+	if (submitted.nr)
+		daemon_detach(&scene->daemon, submitted.ids, submitted.nr, results);
+	expect_ends(_metadata, &nl, &submitted, error, false, results);
+	nl_close(&nl);
+}
+
+/*
  * Who calls
  */
 
@@ -338,6 +544,7 @@ FIXTURE_SETUP(tree)
 
 FIXTURE_TEARDOWN(tree)
 {
+	daemon_end(&self->scene.daemon);
 }
 
 TEST_F(tree, parity)
@@ -376,6 +583,13 @@ TEST_F(tree, layerset)
 
 	EXPECT_EQ(variant->row.error, attach_layerset(&self->scene));
 	EXPECT_STREQ(before, ovlt_mountinfo());
+}
+
+TEST_F(tree, submit)
+{
+	try_places(_metadata, &self->scene, &variant->row, 0, try_submit_attach);
+	try_places(_metadata, &self->scene, &variant->row, OVLTREE_BATCH_ALL,
+		   try_submit_attach);
 }
 
 static void only_lower(struct scene *scene, const char *path)
@@ -783,6 +997,7 @@ FIXTURE_SETUP(attach)
 
 FIXTURE_TEARDOWN(attach)
 {
+	daemon_end(&self->scene.daemon);
 	if (strcmp(self->max, ovlt_read(MOUNT_MAX)))
 		ovlt_write(MOUNT_MAX, self->max);
 }
@@ -796,6 +1011,13 @@ TEST_F(attach, parity)
 	EXPECT_STREQ(before, ovlt_mountinfo());
 	try_places(_metadata, &self->scene, row, 0, try_attach);
 	try_places(_metadata, &self->scene, row, OVLTREE_BATCH_ALL, try_attach);
+}
+
+TEST_F(attach, submit)
+{
+	try_places(_metadata, &self->scene, &variant->row, 0, try_submit_attach);
+	try_places(_metadata, &self->scene, &variant->row, OVLTREE_BATCH_ALL,
+		   try_submit_attach);
 }
 
 static void target(struct scene *scene, const char *path)
@@ -1177,6 +1399,7 @@ FIXTURE_SETUP(detach)
 
 FIXTURE_TEARDOWN(detach)
 {
+	daemon_end(&self->scene.daemon);
 }
 
 TEST_F(detach, parity)
@@ -1187,6 +1410,11 @@ TEST_F(detach, parity)
 	EXPECT_EQ(row->error, own_detach(&self->scene.detach));
 	EXPECT_STREQ(before, ovlt_mountinfo());
 	try_places(_metadata, &self->scene, row, 0, try_detach);
+}
+
+TEST_F(detach, submit)
+{
+	try_places(_metadata, &self->scene, &variant->row, 0, try_submit_detach);
 }
 
 static void detach(struct scene *scene, const char *path, __u32 flags)
@@ -1367,9 +1595,9 @@ DETACH(folder_in_a_mount, -EINVAL);
 DETACH(open_file, -EBUSY);
 DETACH(working_directory, -EBUSY);
 DETACH(mount_inside, -EBUSY);
-DETACH(detached, -EINVAL);
-DETACH(unmounted, -EINVAL);
-DETACH(elsewhere, -EINVAL);
+DETACH(detached, -EINVAL, .error_by_id = -ENOENT);
+DETACH(unmounted, -EINVAL, .error_by_id = -ENOENT);
+DETACH(elsewhere, -EINVAL, .error_by_id = -ENOENT);
 DETACH(locked, -EINVAL);
 DETACH(locked_lazily, -EINVAL);
 DETACH(forced, -EPERM);
