@@ -757,6 +757,118 @@ TEST_F(rights, uncover)
 }
 
 /*
+ * CVE-2026-98976's kind: a mount that the host's propagation puts between what is
+ * hidden and what hides it isn't locked, and takes the locked one above it along
+ * when it goes.
+ *
+ *	host		"shared", in it the folder "d"
+ *	between		a copy that is a slave, with a tmpfs on "d"
+ *	container	a copy of that, where the tmpfs is locked
+ */
+struct between {
+	int userns;
+	int ready[2];
+	int go[2];
+	struct attempt attempt;
+};
+
+static void sync_send(const int *ends)
+{
+	if (write(ends[1], "", 1) != 1)
+		ovlt_die("send");
+}
+
+static void sync_wait(const int *ends)
+{
+	char byte;
+
+	if (read(ends[0], &byte, 1) != 1)
+		ovlt_die("wait");
+}
+
+/* listmount(2), which older headers don't have */
+#define NR_LISTMOUNT 458
+#define ALL_MOUNTS (~0ULL)
+
+struct listmount_req {
+	__u32 size;
+	__u32 spare;
+	__u64 mnt_id;
+	__u64 param;
+};
+
+/* Whatever is in the mount namespace, by its id */
+static void detach_all(int dev)
+{
+	struct listmount_req req = { .size = sizeof(req), .mnt_id = ALL_MOUNTS };
+	static __u64 ids[1024];
+	long nr = syscall(NR_LISTMOUNT, &req, ids, ARRAY_SIZE(ids), 0);
+
+	if (nr <= 0)
+		ovlt_die("listmount");
+	for (long i = 0; i < nr; i++) {
+		struct ovltree_detach entry = ovlt_entry_id(ids[i], OVLTREE_DETACH_LAZY);
+		struct ovltree_result result;
+
+		ovlt_detach(dev, &entry, 1, &result);
+	}
+}
+
+static int try_detach_between(void *arg)
+{
+	const struct between *between = arg;
+
+	if (unshare(CLONE_NEWNS))
+		ovlt_die("unshare");
+	sync_send(between->ready);
+	sync_wait(between->go);
+	if (between->attempt.own_calls)
+		umount2("shared/d", MNT_DETACH);
+	else
+		detach_all(between->attempt.dev);
+	return ovlt_exists("shared/d/hidden") ? -EEXIST : 0;
+}
+
+static int try_between(void *arg)
+{
+	const struct between *between = arg;
+
+	if (unshare(CLONE_NEWNS))
+		ovlt_die("unshare");
+	ovlt_mount(NULL, "shared", NULL, MS_SLAVE, NULL);
+	ovlt_tmpfs("shared/d");
+	return ovlt_fork_in_userns(between->userns, try_detach_between, arg);
+}
+
+TEST_F(rights, between)
+{
+	struct between between = {
+		.userns = self->userns,
+		.attempt = { .dev = self->room.dev, .own_calls = variant->own_calls },
+	};
+	int status;
+	pid_t pid;
+
+	ovlt_mkdir("shared");
+	ovlt_tmpfs("shared");
+	ovlt_mount(NULL, "shared", NULL, MS_SHARED, NULL);
+	ovlt_write("shared/d/hidden", "hidden");
+	ASSERT_EQ(0, pipe(between.ready));
+	ASSERT_EQ(0, pipe(between.go));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-try_between(&between));
+	sync_wait(between.ready);
+	ovlt_tmpfs("shared/d");
+	sync_send(between.go);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	ovlt_umount("shared/d");
+	ovlt_umount("shared");
+}
+
+/*
  * CVE-2024-21626's kind: a descriptor that somebody forgot to close, of a folder
  * that isn't in the container's mount table, is no way out of it.
  */
