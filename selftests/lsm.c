@@ -2,17 +2,23 @@
 /*
  * What security modules are asked. Probes on the hooks of the mount calls tell how
  * often each is called, and with what: a batch of some trees asks what the kernel's
- * own calls ask for one tree after another. Two things differ. Rights are asked for
- * once a batch where each call asks, so that what counts is which ones. And a layer
- * set has its layers' options asked for when it is made, and again for each tree.
+ * own calls ask for one tree after another. Rights are asked for once a batch where
+ * each call asks, so that what counts is which ones. A layer set has its layers'
+ * options asked for when it is made, and again for each tree.
+ *
+ * Of requests all is asked in the submitter's context, before it has an id; of a
+ * daemon that commits them, only whether it may. A submitter can't detach its own
+ * root unless lazily: to know the mount, SUBMIT asks as if for that first.
  *
  * Then AppArmor forbids what the kernel's own calls and batches do.
  */
 #include "kselftest_harness.h"
 #include "common.h"
+#include "genl.h"
 
 #include <libgen.h>
 #include <limits.h>
+#include <sched.h>
 #include <sys/wait.h>
 
 #undef TEST_TIMEOUT_DEFAULT
@@ -50,13 +56,17 @@ static void hooks_command(const char *command)
 	close(fd);
 }
 
+static void hooks_watch(pid_t pid)
+{
+	ovlt_write(TRACING "/events/ovlt/filter", ovlt_fmt("common_pid == %d", pid));
+}
+
 static void hooks_probe(void)
 {
 	for (int i = 0; i < ARRAY_SIZE(hooks); i++)
 		hooks_command(ovlt_fmt("p:ovlt/%s security_%s %s\n", hooks[i].name,
 				       hooks[i].name, hooks[i].args));
-	ovlt_write(TRACING "/events/ovlt/filter",
-		   ovlt_fmt("common_pid == %d", getpid()));
+	hooks_watch(getpid());
 }
 
 static void hooks_forget(void)
@@ -339,6 +349,128 @@ TEST_F(hooks, detach)
 		expect_detach(_metadata, self->room.dev, OVLTREE_DETACH_FORCE,
 			      MNT_FORCE, by_id);
 	}
+}
+
+/*
+ * Requests
+ */
+
+#define ASKED_OF_DAEMON "capable capability=21\n"
+
+FIXTURE(requests)
+{
+	struct ovlt_room room;
+	struct daemon daemon;
+	struct nl nl;
+	__u64 ids[NR];
+	struct ovltree_result results[NR];
+};
+
+FIXTURE_SETUP(requests)
+{
+	if (access(TRACING "/kprobe_events", W_OK))
+		SKIP(return, "no kprobe events");
+	ovlt_room_enter(&self->room);
+	hooks_probe();
+	daemon_start(&self->daemon, self->room.dev);
+	ASSERT_EQ(0, unshare(CLONE_NEWNET));
+	ASSERT_EQ(0, daemon_serve(&self->daemon));
+	nl_open(&self->nl);
+}
+
+FIXTURE_TEARDOWN(requests)
+{
+	nl_close(&self->nl);
+	daemon_end(&self->daemon);
+	hooks_forget();
+}
+
+static int submit_mount(struct nl *nl, int mnt_fd, const char *target, __u64 *id)
+{
+	int target_fd = ovlt_open(target, O_PATH), err;
+	struct request request = attach_request(mnt_fd, target_fd);
+
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
+	err = nl_submit(nl, &request, id);
+	close(target_fd);
+	return err;
+}
+
+TEST_F(requests, attach)
+{
+	struct ovltree_tree trees[NR] = { };
+	struct ovltree_attach entries[NR];
+	char *kernel;
+
+	for (int i = 0; i < NR; i++) {
+		ovlt_tree_lowers(&trees[i], "l1", "l0", NULL);
+		entries[i] = ovlt_entry_tree(&trees[i], NULL);
+	}
+	kernel = attach_singly(trees);
+	way_enter("submit");
+	hooks_start();
+	ASSERT_EQ(NR, ovlt_prepare(self->room.dev, 0, entries, NR, self->results));
+	for (int i = 0; i < NR; i++)
+		ASSERT_EQ(0, submit_mount(&self->nl, self->results[i].fd,
+					  ovlt_fmt("t%d", i), &self->ids[i]));
+	EXPECT_STREQ(kernel, hooks_stop());
+	for (int i = 0; i < NR; i++)
+		close(self->results[i].fd);
+
+	hooks_watch(self->daemon.pid);
+	hooks_start();
+	EXPECT_EQ(NR, daemon_attach(&self->daemon, 0, self->ids, NR, self->results));
+	EXPECT_STREQ(ASKED_OF_DAEMON, hooks_stop());
+	for (int i = 0; i < NR; i++)
+		EXPECT_DONE(0, self->ids[i], nl_event(&self->nl));
+	way_leave();
+}
+
+static int submit_umount(struct nl *nl, const char *target, __u32 flags, __u64 *id)
+{
+	struct request request = detach_request(ovlt_mount_id(AT_FDCWD, target), flags);
+
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
+	return nl_submit(nl, &request, id);
+}
+
+static void expect_submit_detach(struct __test_metadata *_metadata,
+				 struct _test_data_requests *self, __u32 flags,
+				 int own_flags)
+{
+	char *kernel;
+
+	hooks_watch(getpid());
+	tmpfs_mounts();
+	hooks_start();
+	for (int i = 0; i < NR; i++)
+		EXPECT_EQ(0, umount2(ovlt_fmt("t%d", i), own_flags));
+	kernel = hooks_stop();
+
+	tmpfs_mounts();
+	hooks_start();
+	for (int i = 0; i < NR; i++)
+		ASSERT_EQ(0, submit_umount(&self->nl, ovlt_fmt("t%d", i), flags,
+					   &self->ids[i]));
+	for (int i = 0; i < NR && own_flags != MNT_DETACH; i++)
+		kernel = ovlt_fmt("%ssb_umount flags=0x%x\n", kernel, MNT_DETACH);
+	EXPECT_STREQ(kernel, hooks_stop());
+
+	hooks_watch(self->daemon.pid);
+	hooks_start();
+	EXPECT_EQ(NR, daemon_detach(&self->daemon, self->ids, NR, self->results));
+	EXPECT_STREQ(ASKED_OF_DAEMON, hooks_stop());
+	for (int i = 0; i < NR; i++)
+		EXPECT_DONE(0, self->ids[i], nl_event(&self->nl));
+}
+
+TEST_F(requests, detach)
+{
+	for (int i = 0; i < NR; i++)
+		ovlt_mkdir(ovlt_fmt("t%d", i));
+	expect_submit_detach(_metadata, self, 0, 0);
+	expect_submit_detach(_metadata, self, OVLTREE_DETACH_FLAGS_LAZY, MNT_DETACH);
+	expect_submit_detach(_metadata, self, OVLTREE_DETACH_FLAGS_FORCE, MNT_FORCE);
 }
 
 /*
