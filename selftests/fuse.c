@@ -6,6 +6,7 @@
 #include "kselftest_harness.h"
 #include "common.h"
 
+#include <linux/capability.h>
 #include <linux/fuse.h>
 #include <linux/genetlink.h>
 #include <sched.h>
@@ -14,6 +15,7 @@
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT OVLT_TIMEOUT
@@ -21,7 +23,7 @@
 /*
  * The server: a folder with
  *
- *	file	setuid, root's, and anybody may write it
+ *	file	setuid, root's, with all capabilities, and anybody may write it
  *	slow	a name that is never answered
  */
 
@@ -71,6 +73,44 @@ static void serve_lookup(int fd, const struct fuse_in_header *in, int told)
 		_exit(1);
 }
 
+#define CAPABILITIES "security.capability"
+
+static const struct vfs_cap_data capabilities = {
+	.magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE,
+	.data = { { ~0U, 0 }, { ~0U, 0 } },
+};
+
+/* The size first, or what is asked for */
+static void serve_xattr(int fd, const struct fuse_in_header *in, const void *value,
+			size_t size)
+{
+	const struct fuse_getxattr_in *get = (const void *)(in + 1);
+	struct fuse_getxattr_out out = { .size = size };
+
+	if (!get->size)
+		reply(fd, in, 0, &out, sizeof(out));
+	else if (get->size < size)
+		reply(fd, in, -ERANGE, NULL, 0);
+	else
+		reply(fd, in, 0, (void *)value, size);
+}
+
+static void serve_getxattr(int fd, const struct fuse_in_header *in)
+{
+	const char *name = (const char *)(in + 1) + sizeof(struct fuse_getxattr_in);
+
+	if (in->nodeid == FILE_NODE && !strcmp(name, CAPABILITIES))
+		serve_xattr(fd, in, &capabilities, sizeof(capabilities));
+	else
+		reply(fd, in, -ENODATA, NULL, 0);
+}
+
+static void serve_listxattr(int fd, const struct fuse_in_header *in)
+{
+	serve_xattr(fd, in, CAPABILITIES,
+		    in->nodeid == FILE_NODE ? sizeof(CAPABILITIES) : 0);
+}
+
 static void serve_one(int fd, const struct fuse_in_header *in, int told)
 {
 	struct fuse_init_out init = {
@@ -95,6 +135,10 @@ static void serve_one(int fd, const struct fuse_in_header *in, int told)
 		return reply(fd, in, 0, &open, sizeof(open));
 	case FUSE_READ:
 		return reply(fd, in, 0, TEXT, read->offset ? 0 : strlen(TEXT));
+	case FUSE_GETXATTR:
+		return serve_getxattr(fd, in);
+	case FUSE_LISTXATTR:
+		return serve_listxattr(fd, in);
 	case FUSE_STATFS:
 		return reply(fd, in, 0, &statfs, sizeof(statfs));
 	case FUSE_RELEASE:
@@ -243,17 +287,23 @@ TEST_F(fuse, hosts_file)
 	ASSERT_EQ(0, stat("fuse/file", &st));
 	ASSERT_EQ(S_IFREG | 04777, st.st_mode);
 	ASSERT_EQ(0, st.st_uid);
+	ASSERT_EQ(sizeof(capabilities), getxattr("fuse/file", CAPABILITIES, NULL, 0));
 	EXPECT_EQ(-EOVERFLOW, ovlt_fork_in_userns(self->userns, try_copy_up, &attempt));
 	EXPECT_STREQ("", ovlt_list("u"));
 	server_end(&server);
 }
 
-/* What a server of the container calls root's is the container's root's. */
+/*
+ * What a server of the container calls root's is the container's root's, and the
+ * capabilities that it gives are those over the container's user namespace, as in
+ * CVE-2021-3493.
+ */
 TEST_F(fuse, containers_file)
 {
 	struct attempt attempt = {
 		.dev = self->room.dev, .own_calls = variant->own_calls, .own_fuse = true,
 	};
+	struct vfs_ns_cap_data data = { };
 	struct stat st;
 
 	ovlt_mkdir("fuse");
@@ -262,6 +312,9 @@ TEST_F(fuse, containers_file)
 	ASSERT_EQ(0, stat("u/file", &st));
 	EXPECT_EQ(100000, st.st_uid);
 	EXPECT_EQ(100000, st.st_gid);
+	ASSERT_EQ(sizeof(data), getxattr("u/file", CAPABILITIES, &data, sizeof(data)));
+	EXPECT_EQ(VFS_CAP_REVISION_3, data.magic_etc & VFS_CAP_REVISION_MASK);
+	EXPECT_EQ(100000, data.rootid);
 }
 
 /*

@@ -1056,6 +1056,78 @@ TEST_F(netlink, commit_from_user_namespace)
 }
 
 /*
+ * CVE-2026-98977's kind: which copies of a mount are locked depends on where it is
+ * mounted, not on who does it. A container commits a mount of the host's.
+ */
+static bool clear_flags(const char *target)
+{
+	return !mount(NULL, target, NULL, MS_REMOUNT | MS_BIND, NULL);
+}
+
+static int commit_as_container(int dev, int sync)
+{
+	struct ovlt_mount *copy;
+	struct nl daemon;
+	__u64 id;
+
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET))
+		return -errno;
+	nl_open(&daemon);
+	if (nl_serve(&daemon))
+		return -ENOTRECOVERABLE;
+	if (write(sync, "", 1) != 1 || read(sync, &id, sizeof(id)) != sizeof(id))
+		return -EIO;
+	if (commit_attach(dev, id))
+		return -ENOTRECOVERABLE;
+	copy = ovlt_find_mount(ovlt_mountinfo(), "/tmp/t0/m");
+	if (!copy || !strstr(copy->options, "nosuid"))
+		return -ENOENT;
+	return !clear_flags("t0/m") && errno == EPERM ? 0 : -ESRCH;
+}
+
+TEST_F(netlink, container_commits_hosts_mount)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID };
+	int userns = ovlt_userns("0 100000 65536"), mnt_fd, status, sync[2];
+	struct request request;
+	pid_t pid;
+	char byte;
+
+	ovlt_tmpfs("t0");
+	ovlt_mkdir("t0/m");
+	ovlt_mount(NULL, "t0", NULL, MS_SHARED, NULL);
+	ovlt_mount("t0", "t1", NULL, MS_BIND, NULL);
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sync));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		ovlt_enter_userns(userns, 0);
+		_exit(-commit_as_container(self->room.dev, sync[1]));
+	}
+	close(sync[1]);
+	ASSERT_EQ(1, read(sync[0], &byte, 1));
+	ASSERT_EQ(0, setns(ovlt_open(ovlt_fmt("/proc/%d/ns/net", pid), O_RDONLY),
+			   CLONE_NEWNET));
+	nl_close(&self->client);
+	nl_open(&self->client);
+	mnt_fd = ovlt_sys_fsmount("tmpfs");
+	ASSERT_EQ(0, mount_setattr(mnt_fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
+	request = attach_request(mnt_fd, ovlt_open("t0/m", O_PATH));
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
+	ASSERT_EQ(0, nl_submit(&self->client, &request, &self->id));
+	ASSERT_EQ(sizeof(self->id), write(sync[0], &self->id, sizeof(self->id)));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+
+	EXPECT_MOUNTED(true, "t0/m");
+	EXPECT_MOUNTED(true, "t1/m");
+	EXPECT_TRUE(clear_flags("t0/m"));
+	EXPECT_TRUE(clear_flags("t1/m"));
+	close(mnt_fd);
+	close(userns);
+}
+
+/*
  * Whoever opens a socket with fewer rights than the one who is made to write to it
  * gains nothing.
  */
