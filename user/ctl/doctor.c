@@ -25,6 +25,9 @@
 
 #define DEVICE "/dev/ovltree"
 
+/* Of kmod/patches. */
+#define PATCHED "mnt_attach_batch"
+
 /* As many as an all-or-nothing batch of the module may have. */
 #define MANY 1024
 
@@ -283,6 +286,71 @@ static bool is_installed(const char *release)
 	return found;
 }
 
+static bool has_symbol(FILE *symbols, const char *wanted)
+{
+	char line[512], name[256];
+	bool found = false;
+
+	while (!found && fgets(line, sizeof(line), symbols))
+		found = sscanf(line, "%*s %*s %255s", name) == 1 &&
+			!strcmp(name, wanted);
+	return found;
+}
+
+/* What the module needs most, and no kernel without the patches has. */
+static void check_patches(struct doctor *doctor)
+{
+	FILE *symbols = fopen("/proc/kallsyms", "re");
+
+	if (!symbols)
+		return;
+	if (has_symbol(symbols, PATCHED))
+		tell(doctor, OK, "patches", NULL, "the kernel has them");
+	else
+		tell(doctor, NOTE, "patches",
+		     "build the kernel with kmod/patches; the module doesn't load without",
+		     "the kernel has no %s", PATCHED);
+	fclose(symbols);
+}
+
+/* Whether a file of one line has a text in it. */
+static bool file_has(const char *path, const char *text)
+{
+	char line[256] = "";
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		return false;
+	if (!fgets(line, sizeof(line), file))
+		line[0] = '\0';
+	fclose(file);
+	return strstr(line, text);
+}
+
+/* The kernel notes it of a module that is loaded, if it knows signatures at all. */
+static void check_signature(struct doctor *doctor)
+{
+	static const char lockdown[] = "/sys/kernel/security/lockdown";
+	static const char enforce[] =
+		"/sys/module/module/parameters/sig_enforce";
+	static const char advice[] =
+		"sign the module with a key that the kernel trusts: scripts/sign-file of its source";
+	bool must = file_has(enforce, "Y") ||
+		    (!access(lockdown, F_OK) && !file_has(lockdown, "[none]"));
+
+	if (access(enforce, F_OK))
+		tell(doctor, OK, "signature", NULL, "the kernel looks at none");
+	else if (access("/sys/module/ovltree", F_OK))
+		tell(doctor, must ? NOTE : OK, "signature", advice,
+		     "the kernel takes modules %s signature",
+		     must ? "only with a" : "without a");
+	else if (file_has("/sys/module/ovltree/taint", "E"))
+		tell(doctor, NOTE, "signature", advice,
+		     "the module has none that the kernel trusts");
+	else
+		tell(doctor, OK, "signature", NULL, "the kernel trusts it");
+}
+
 /* Tells if the module is of use. */
 static bool check_module(struct doctor *doctor)
 {
@@ -294,6 +362,7 @@ static bool check_module(struct doctor *doctor)
 
 	uname(&name);
 	tell(doctor, OK, "kernel", NULL, "Linux %s", name.release);
+	check_patches(doctor);
 	if (!access("/sys/module/ovltree", F_OK))
 		tell(doctor, OK, "module", NULL, "loaded");
 	else if (is_installed(name.release))
@@ -303,6 +372,7 @@ static bool check_module(struct doctor *doctor)
 		tell(doctor, NOTE, "module",
 		     "build it for a kernel with kmod/patches, then make -C kmod modules_install",
 		     "not installed for this kernel; its own mount calls do the work");
+	check_signature(doctor);
 	if (ctx) {
 		ovlt_ctx_set_backend(ctx, "ioctl");
 		err = ovlt_ctx_get_info(ctx, &info, sizeof(info));
