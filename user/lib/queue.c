@@ -29,8 +29,10 @@
  * @pending: events that came while a command was done, the oldest first
  * @first_pending: the first of them that hasn't been told
  * @nr_pending: behind the last of them
+ * @room_pending: as many as there is room for
  * @open: ids of our requests that haven't ended
  * @nr_open: number of them
+ * @room_open: as many as there is room for
  * @max_open: as many as the buffer has room for answers
  * @seq: number of the last event, 0 when the next may have any
  */
@@ -41,18 +43,36 @@ struct ovlt_queue {
 	struct ovlt_event *pending;
 	size_t first_pending;
 	size_t nr_pending;
+	size_t room_pending;
 	uint64_t *open;
 	size_t nr_open;
+	size_t room_open;
 	size_t max_open;
 	uint64_t seq;
 };
+
+/*
+ * Returns @array with room for one more than @nr, or NULL. It never shrinks: in a
+ * process that lives long, an array that moves with each burst is holes in the heap.
+ */
+static void *make_room(void *array, size_t *room, size_t nr, size_t size)
+{
+	size_t more = *room ? 2 * *room : 8;
+
+	if (nr < *room)
+		return array;
+	array = reallocarray(array, more, size);
+	if (array)
+		*room = more;
+	return array;
+}
 
 static int push(struct ovlt_queue *queue, const struct ovlt_event *event)
 {
 	struct ovlt_event *pending;
 
-	pending = reallocarray(queue->pending, queue->nr_pending + 1,
-			       sizeof(*pending));
+	pending = make_room(queue->pending, &queue->room_pending,
+			    queue->nr_pending, sizeof(*pending));
 	if (!pending)
 		return -ENOMEM;
 	queue->pending = pending;
@@ -345,7 +365,7 @@ OVLT_EXPORT int ovlt_queue_submit(struct ovlt_queue *queue,
 	memcpy(&copy, submit, size < sizeof(copy) ? size : sizeof(copy));
 	if (copy.priority > 255)
 		return -EINVAL;
-	open = reallocarray(queue->open, nr + 1, sizeof(*open));
+	open = make_room(queue->open, &queue->room_open, nr, sizeof(*open));
 	if (!open)
 		return -ENOMEM;
 	queue->open = open;
@@ -474,6 +494,7 @@ OVLT_EXPORT int ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
 struct dump {
 	struct ovlt_request *requests;
 	size_t nr;
+	size_t room;
 };
 
 static int take_request(void *data, struct nlmsghdr *hdr)
@@ -481,8 +502,8 @@ static int take_request(void *data, struct nlmsghdr *hdr)
 	struct dump *dump = data;
 	struct ovlt_request *requests;
 
-	requests =
-		reallocarray(dump->requests, dump->nr + 1, sizeof(*requests));
+	requests = make_room(dump->requests, &dump->room, dump->nr,
+			     sizeof(*requests));
 	if (!requests)
 		return -ENOMEM;
 	dump->requests = requests;
