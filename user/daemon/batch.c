@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Which requests make the next batch, and when. Nothing here has a state: the
- * order follows from what waits.
+ * order follows from what waits, and the time from that and the batch before.
  *
  * A request that is old goes first, so that none starves. Then priority counts,
  * and among equals each user namespace gets its turn, and within it each cgroup:
@@ -152,37 +152,75 @@ int batch_choose(const struct queue *queue, const struct limits *limits,
 	return 0;
 }
 
+/* Half of what is left to a request until the kernel would do it. */
+static uint64_t half_deadline(const struct waiting *request)
+{
+	return request->since + (request->deadline - request->since) / 2;
+}
+
+/*
+ * How long nothing has to come for a burst to be over. Where all is slow, or the
+ * CPUs are busy, those of a burst come further apart, and a batch takes longer, too.
+ */
+static uint64_t pause_of(const struct pace *pace, uint64_t interval)
+{
+	uint64_t took = pace->end - pace->begin;
+
+	return interval && 2 * took > interval ? 2 * took : interval;
+}
+
+/*
+ * Who waits for each of its requests has none while the last batch is under way. It
+ * may have the next one before the end of that, for it hears of it before we do.
+ */
+static bool is_of_burst(const struct pace *pace, uint64_t oldest,
+			uint64_t pause)
+{
+	if (pace->nr > 1)
+		return oldest < pace->end + pause;
+	return oldest < pace->begin + (pace->end - pace->begin) / 2;
+}
+
 /**
  * batch_due() - tell when the next batch is to begin
  * @queue: what waits
- * @last: when the last one began
- * @interval: the least time from one to the next
+ * @pace: the batch before
+ * @interval: what at least counts as a pause, 0 to gather nothing
  * @max: most requests in a batch, as batch_bound() tells
  *
- * The first request after a pause goes at once. Those that follow it closely
- * are gathered until @interval has passed, a batch is full, or half the time to
- * a deadline, after which the kernel would do the work.
+ * A request that is alone goes at once. When several have met, or one meets a
+ * batch, it is a burst. Its requests are gathered as long as they keep coming, which
+ * ends with a pause, with ten times as long as one, with a batch that is full, or
+ * with half the time to a deadline, after which the kernel would do the work.
  *
- * Return: the time; UINT64_MAX when nothing waits.
+ * Return: the time; 0 for at once, UINT64_MAX when nothing waits.
  */
-uint64_t batch_due(const struct queue *queue, uint64_t last, uint64_t interval,
-		   size_t max)
+uint64_t batch_due(const struct queue *queue, const struct pace *pace,
+		   uint64_t interval, size_t max)
 {
-	uint64_t due = last + interval;
+	uint64_t pause = pause_of(pace, interval);
+	uint64_t oldest = UINT64_MAX, newest = 0, soonest = UINT64_MAX;
+	uint64_t due;
 
 	if (!queue->nr)
 		return UINT64_MAX;
-	if (queue->nr >= max)
-		return 0;
 	for (size_t i = 0; i < queue->nr; i++) {
 		const struct waiting *request = &queue->requests[i];
-		uint64_t half = request->since +
-				(request->deadline - request->since) / 2;
 
-		if (half < due)
-			due = half;
+		if (request->since < oldest)
+			oldest = request->since;
+		if (request->since > newest)
+			newest = request->since;
+		if (half_deadline(request) < soonest)
+			soonest = half_deadline(request);
 	}
-	return due;
+	if (queue->nr >= max ||
+	    (queue->nr == 1 && !is_of_burst(pace, oldest, pause)))
+		return 0;
+	due = newest + pause;
+	if (due > oldest + 10 * pause)
+		due = oldest + 10 * pause;
+	return due < soonest ? due : soonest;
 }
 
 /**

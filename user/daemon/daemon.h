@@ -113,11 +113,23 @@ struct limits {
 	uint64_t cost;
 };
 
+/**
+ * struct pace - the last batch, which the time of the next depends on
+ * @begin: when it began
+ * @end: when it ended
+ * @nr: requests in it
+ */
+struct pace {
+	uint64_t begin;
+	uint64_t end;
+	size_t nr;
+};
+
 size_t batch_bound(const struct limits *limits);
 int batch_choose(const struct queue *queue, const struct limits *limits,
 		 uint64_t *ids, size_t *nr);
-uint64_t batch_due(const struct queue *queue, uint64_t last, uint64_t interval,
-		   size_t max);
+uint64_t batch_due(const struct queue *queue, const struct pace *pace,
+		   uint64_t interval, size_t max);
 uint64_t batch_learn(uint64_t cost, size_t nr, uint64_t hold);
 
 /* Metrics */
@@ -203,7 +215,7 @@ uint64_t notify_watchdog(void);
  * @queue: what waits
  * @stats: the kernel's counters, as last seen
  * @metrics: our own
- * @last: when the last batch began
+ * @pace: the last batch
  * @cost: time that a request is expected to hold the mount locks
  * @stuck: batches fail as a whole, and have to wait for the next tick
  */
@@ -213,7 +225,7 @@ struct server {
 	struct queue queue;
 	struct ovlt_stats stats;
 	struct metrics metrics;
-	uint64_t last;
+	struct pace pace;
 	uint64_t cost;
 	bool stuck;
 };

@@ -214,7 +214,7 @@ uint64_t server_due(const struct server *server)
 	if (!server->kernel || server->stuck)
 		return UINT64_MAX;
 	limits = limits_of(server);
-	return batch_due(&server->queue, server->last,
+	return batch_due(&server->queue, &server->pace,
 			 server->config.interval_ms * NS_PER_MS,
 			 batch_bound(&limits));
 }
@@ -319,11 +319,15 @@ int server_commit(struct server *server)
 	size_t nr = 0;
 	int err = ids ? 0 : -ENOMEM;
 
-	server->last = limits.now;
 	if (!err)
 		err = batch_choose(&server->queue, &limits, ids, &nr);
 	if (!err && nr)
 		err = commit_ids(server, ids, nr);
+	server->pace = (struct pace){
+		.begin = limits.now,
+		.end = now_ns(),
+		.nr = nr,
+	};
 	free(ids);
 	return err;
 }

@@ -232,23 +232,126 @@ static void choose_bounds(void)
 	ASSERT_EQ(57, batch_learn(64, 1, 8));
 }
 
-static void due(void)
+static void due_alone(void)
 {
-	const struct ovlt_request urgent = { .id = 9, .deadline_ms = 4 };
+	const struct pace none = { 0 };
+	const struct pace one = { .begin = NS_PER_S - NS_PER_MS,
+				  .end = NS_PER_S - 1,
+				  .nr = 1 };
+	const struct pace burst = { .begin = NS_PER_S - NS_PER_MS,
+				    .end = NS_PER_S - 1,
+				    .nr = 2 };
+	const struct pace past = { .begin = NS_PER_S - 20 * NS_PER_MS,
+				   .end = NS_PER_S - 10 * NS_PER_MS,
+				   .nr = 2 };
 	struct queue queue = { 0 };
 
-	ASSERT_EQ(UINT64_MAX, batch_due(&queue, 0, 10, 16));
+	ASSERT_EQ(UINT64_MAX, batch_due(&queue, &none, NS_PER_MS, 16));
 	add(&queue, 1, 1, 1, 0, NS_PER_S);
-	/* After a pause at once; otherwise when the interval has passed. */
-	ASSERT(batch_due(&queue, 0, 10 * NS_PER_MS, 16) <= NS_PER_S);
+	ASSERT_EQ(0, batch_due(&queue, &none, 10 * NS_PER_MS, 16));
+	/* One that waits for each is not held up, however fast it is. */
+	ASSERT_EQ(0, batch_due(&queue, &one, 10 * NS_PER_MS, 16));
+	/* This may be the last of a burst, or not; after a pause it isn't. */
 	ASSERT_EQ(NS_PER_S + 10 * NS_PER_MS,
-		  batch_due(&queue, NS_PER_S, 10 * NS_PER_MS, 16));
+		  batch_due(&queue, &burst, 10 * NS_PER_MS, 16));
+	ASSERT_EQ(0, batch_due(&queue, &burst, 0, 16));
+	ASSERT_EQ(NS_PER_S + 20 * NS_PER_MS,
+		  batch_due(&queue, &past, 10 * NS_PER_MS, 16));
+	queue_clear(&queue);
+	/* It came while the last one was under way: there are two. */
+	add(&queue, 1, 1, 1, 0, one.begin + 1000);
+	ASSERT_EQ(one.begin + 1000 + 10 * NS_PER_MS,
+		  batch_due(&queue, &one, 10 * NS_PER_MS, 16));
+	queue_clear(&queue);
+	add(&queue, 1, 1, 1, 0, NS_PER_S);
+	queue.requests[0].since += 10 * NS_PER_MS;
+	queue.requests[0].deadline += 10 * NS_PER_MS;
+	ASSERT_EQ(0, batch_due(&queue, &past, 10 * NS_PER_MS, 16));
+	queue_clear(&queue);
+}
+
+static void due_burst(void)
+{
+	const struct ovlt_request urgent = { .id = 9, .deadline_ms = 4 };
+	const struct pace none = { 0 };
+	const struct pace slow = { .begin = 0, .end = 15 * NS_PER_MS, .nr = 1 };
+	struct queue queue = { 0 };
+
+	add(&queue, 1, 1, 1, 0, NS_PER_S - 40 * NS_PER_MS);
+	add(&queue, 2, 1, 1, 0, NS_PER_S - 5 * NS_PER_MS);
+	add(&queue, 3, 1, 1, 0, NS_PER_S - 9 * NS_PER_MS);
+	/* Until nothing has come for a while, which is as long as all is slow. */
+	ASSERT_EQ(NS_PER_S + 5 * NS_PER_MS,
+		  batch_due(&queue, &none, 10 * NS_PER_MS, 16));
+	ASSERT_EQ(NS_PER_S + 25 * NS_PER_MS,
+		  batch_due(&queue, &slow, 10 * NS_PER_MS, 16));
+	/* They may keep coming, but none waits for ten times that. */
+	ASSERT_EQ(NS_PER_S - 10 * NS_PER_MS,
+		  batch_due(&queue, &none, 3 * NS_PER_MS, 16));
 	/* A batch that is full waits for nothing, nor does a deadline. */
-	ASSERT_EQ(0, batch_due(&queue, NS_PER_S, 10 * NS_PER_MS, 1));
+	ASSERT_EQ(0, batch_due(&queue, &none, 10 * NS_PER_MS, 3));
 	ASSERT_EQ(0, queue_add(&queue, &urgent, NS_PER_S));
 	ASSERT_EQ(NS_PER_S + 2 * NS_PER_MS,
-		  batch_due(&queue, NS_PER_S, 10 * NS_PER_MS, 16));
+		  batch_due(&queue, &none, 10 * NS_PER_MS, 16));
 	queue_clear(&queue);
+}
+
+/*
+ * Let @nr requests come, as far apart as a sequence of chance numbers says, @gap on
+ * the average, while a batch takes @took. Returns the number of batches; @longest
+ * gets the longest time that one waited.
+ */
+static unsigned int batches_of(unsigned int nr, uint64_t gap, uint64_t took,
+			       uint64_t *longest)
+{
+	const uint64_t interval = 10 * NS_PER_MS;
+	struct pace pace = { 0 };
+	struct queue queue = { 0 };
+	uint64_t now = NS_PER_S, next = now;
+	unsigned int batches = 0, come = 0;
+
+	*longest = 0;
+	srandom(1);
+	while (come < nr || queue.nr) {
+		uint64_t due = batch_due(&queue, &pace, interval, 256);
+
+		if (come < nr && (next <= now || next < due)) {
+			const struct ovlt_request request = {
+				.id = ++come, .deadline_ms = 1000
+			};
+
+			now = next > now ? next : now;
+			ASSERT_EQ(0, queue_add(&queue, &request, next));
+			next += random() % (2 * gap);
+			continue;
+		}
+		now = due > now ? due : now;
+		batches++;
+		for (size_t i = 0; i < queue.nr; i++)
+			if (now - queue.requests[i].since > *longest)
+				*longest = now - queue.requests[i].since;
+		pace = (struct pace){ now, now + took, queue.nr };
+		queue.nr = 0;
+		now += took;
+	}
+	queue_clear(&queue);
+	return batches;
+}
+
+/* 200 processes, on machines that take 0.2 to 2 seconds to start them. */
+static void batches_of_burst(void)
+{
+	static const uint64_t gaps_us[] = { 1000, 2000, 5000, 10000 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(gaps_us); i++) {
+		uint64_t gap = gaps_us[i] * 1000, longest;
+		unsigned int nr = batches_of(200, gap, gap, &longest);
+
+		printf("# every %.0f ms: %u batches, one waits %.0f ms at most\n",
+		       gap / 1e6, nr, longest / 1e6);
+		ASSERT(nr <= 20);
+		ASSERT(longest <= NS_PER_S / 2);
+	}
 }
 
 static void queue_copy(void)
@@ -424,12 +527,11 @@ static void service_manager(void)
 }
 
 static const struct test tests[] = {
-	TEST(config_defaults), TEST(config_settings),
-	TEST(config_errors),   TEST(choose_oldest),
-	TEST(choose_fair),     TEST(choose_priority),
-	TEST(choose_bounds),   TEST(due),
-	TEST(queue_copy),      TEST(metrics_text),
-	TEST(load_reasons),    TEST(service_manager),
+	TEST(config_defaults),	TEST(config_settings), TEST(config_errors),
+	TEST(choose_oldest),	TEST(choose_fair),     TEST(choose_priority),
+	TEST(choose_bounds),	TEST(due_alone),       TEST(due_burst),
+	TEST(batches_of_burst), TEST(queue_copy),      TEST(metrics_text),
+	TEST(load_reasons),	TEST(service_manager),
 };
 
 int main(void)
