@@ -176,27 +176,41 @@ static uint32_t host_id(const struct options *options, char type, uint32_t id)
 	return mapped;
 }
 
-static bool is_empty(int fd)
+/* Owned by ids of the host; a whiteout's owner is seen by nobody. */
+static bool is_shown_as_is(const struct options *options, const struct stat *st)
+{
+	if (S_ISCHR(st->st_mode) && !st->st_rdev)
+		return true;
+	return host_id(options, 'u', st->st_uid) == st->st_uid &&
+	       host_id(options, 'g', st->st_gid) == st->st_gid;
+}
+
+/* Nothing in the folder needs another owner; who wrote it tells by one level. */
+static bool is_content_shown_as_is(const struct options *options, int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	DIR *folder = copy < 0 ? NULL : fdopendir(copy);
+	bool ret = folder;
 	struct dirent *entry;
-	bool empty = folder;
+	struct stat st;
 
-	while (folder && (entry = readdir(folder)))
+	while (ret && (entry = readdir(folder)))
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			empty = false;
+			ret = !fstatat(fd, entry->d_name, &st,
+				       AT_SYMLINK_NOFOLLOW) &&
+			      is_shown_as_is(options, &st);
 	if (folder)
 		closedir(folder);
 	else if (copy >= 0)
 		close(copy);
-	return empty;
+	return ret;
 }
 
 /*
  * A container can do nothing in a root that isn't its own. An upper folder that
- * is new gets the owner that it will seem to have; the files in one that isn't
- * would each need theirs.
+ * is new gets the owner that it will seem to have, and so does one that was
+ * mounted before: containers/storage gives the folder, but not what is in it, back
+ * to itself each time. The files in any other would each need an owner.
  */
 static int own_upper(struct mapping *mapping, const struct options *options)
 {
@@ -213,11 +227,11 @@ static int own_upper(struct mapping *mapping, const struct options *options)
 				   options->upper);
 		goto out;
 	}
+	if (is_shown_as_is(options, &st))
+		goto out;
 	uid = host_id(options, 'u', st.st_uid);
 	gid = host_id(options, 'g', st.st_gid);
-	if (uid == st.st_uid && gid == st.st_gid)
-		goto out;
-	if (!is_empty(fd))
+	if (!is_content_shown_as_is(options, fd))
 		err = mapping_fail(
 			mapping, -EINVAL,
 			"upper folder %s is owned by %u:%u, and not empty: it isn't mapped",
