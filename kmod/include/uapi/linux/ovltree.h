@@ -171,7 +171,8 @@ struct ovltree_attach {
  * @flags: OVLTREE_DETACH_*
  * @__reserved: must be 0
  * @mnt_id: with &OVLTREE_DETACH_ID, the unique id (STATX_MNT_ID_UNIQUE) of a
- *	mount of the caller's mount namespace; otherwise 0
+ *	mount of the caller's mount namespace, which no locked mount covers;
+ *	otherwise 0
  * @target: the mountpoint; zeroes with &OVLTREE_DETACH_ID
  */
 struct ovltree_detach {
