@@ -227,6 +227,9 @@ int config_load(struct config *config, const char *path, bool optional,
 	if (!file || (len < 0 && !feof(file))) {
 		err = -errno;
 		fail(why, size, "%s: %s", path, strerror(errno));
+	} else if (len > 0 && !text[len - 1]) {
+		/* What follows it would be ignored. */
+		err = fail(why, size, "%s: there is a zero byte in it", path);
 	} else {
 		err = config_parse(&parsed, len < 0 ? "" : text, reason,
 				   sizeof(reason));

@@ -103,6 +103,22 @@ static void config_errors(void)
 	}
 }
 
+/* Nothing of a file is passed over in silence. */
+static void config_zero_byte(void)
+{
+	static const char text[] = "batch_max = 7\n\0nonsense";
+	FILE *file = fopen("conf", "we");
+	struct config config;
+	char why[128];
+
+	ASSERT(file);
+	ASSERT_EQ(sizeof(text), fwrite(text, 1, sizeof(text), file));
+	ASSERT(!fclose(file));
+	ASSERT_EQ(-EINVAL,
+		  config_load(&config, "conf", false, why, sizeof(why)));
+	ASSERT_STR("conf: there is a zero byte in it", why);
+}
+
 static void add(struct queue *queue, uint64_t id, uint32_t userns,
 		uint64_t cgroup, unsigned int priority, uint64_t since)
 {
@@ -527,11 +543,11 @@ static void service_manager(void)
 }
 
 static const struct test tests[] = {
-	TEST(config_defaults),	TEST(config_settings), TEST(config_errors),
-	TEST(choose_oldest),	TEST(choose_fair),     TEST(choose_priority),
-	TEST(choose_bounds),	TEST(due_alone),       TEST(due_burst),
-	TEST(batches_of_burst), TEST(queue_copy),      TEST(metrics_text),
-	TEST(load_reasons),	TEST(service_manager),
+	TEST(config_defaults), TEST(config_settings), TEST(config_errors),
+	TEST(config_zero_byte), TEST(choose_oldest), TEST(choose_fair),
+	TEST(choose_priority), TEST(choose_bounds), TEST(due_alone),
+	TEST(due_burst), TEST(batches_of_burst), TEST(queue_copy),
+	TEST(metrics_text), TEST(load_reasons), TEST(service_manager),
 };
 
 int main(void)
