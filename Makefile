@@ -50,7 +50,7 @@ stress: deps	## 30 minutes of everything at once, on the kernel of VARIANT
 fuzz-parsers: deps	## look for inputs that break a parser; FUZZ_SECONDS for each
 	$(MAKE) -C user fuzz
 
-endurance:	## kill the daemon in 500 rounds
+endurance:	## the long form of the daemon's tests: 500 kills, 100,000 requests
 	scripts/endurance
 
 kselftest-install:	## put the kselftests into the kernel tree KDIR
