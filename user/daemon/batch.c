@@ -229,13 +229,14 @@ uint64_t batch_due(const struct queue *queue, const struct pace *pace,
  * @nr: requests in the batch
  * @hold: nanoseconds that it held the locks
  *
+ * Each request of a batch is a sample: one that was alone also paid for what is done
+ * once a batch, and is not to make batches small for long.
+ *
  * Return: what is expected from now on.
  */
 uint64_t batch_learn(uint64_t cost, size_t nr, uint64_t hold)
 {
-	uint64_t seen = nr ? hold / nr : 0;
-
-	if (!seen)
+	if (!nr || !hold)
 		return cost;
-	return cost ? (7 * cost + seen) / 8 : seen;
+	return cost ? (7 * cost + hold) / (7 + nr) : hold / nr;
 }

@@ -246,6 +246,8 @@ static void choose_bounds(void)
 	ASSERT_EQ(64, batch_learn(64, 0, 0));
 	ASSERT_EQ(64, batch_learn(64, 1, 64));
 	ASSERT_EQ(57, batch_learn(64, 1, 8));
+	/* Many know better than one that was alone. */
+	ASSERT_EQ(60, batch_learn(182, 21, 423));
 }
 
 static void due_alone(void)
