@@ -7,7 +7,7 @@ VARIANT ?= normal
 VARIANTS := $(filter-out kernel,$(patsubst selftests/vm/%.config,%,$(wildcard selftests/vm/*.config)))
 
 .PHONY: help deps kernel modules user vm demo check check-debug check-kcsan stress \
-	fuzz-parsers endurance kselftest-install bench bench-doc lint install clean
+	fuzz-parsers endurance integration kselftest-install bench bench-doc lint install clean
 
 help:		## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 26
@@ -52,6 +52,9 @@ fuzz-parsers: deps	## look for inputs that break a parser; FUZZ_SECONDS for each
 
 endurance:	## the long form of the daemon's tests: 500 kills, 100,000 requests
 	scripts/endurance
+
+integration: deps	## start containers with podman, containerd and others, on our roots
+	selftests/integration/run
 
 kselftest-install:	## put the kselftests into the kernel tree KDIR
 	scripts/kselftest-install "$(KDIR)"
