@@ -5,9 +5,7 @@
  */
 #include <linux/err.h>
 #include <linux/fs.h>
-#include <linux/mount.h>
 #include <linux/namei.h>
-#include <linux/path.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -123,57 +121,13 @@ void ovlt_detach_report(struct ovltree_result *result,
 	ovlt_fail(result, entry->error, field, 0, "%s", why);
 }
 
-/*
- * umount(2) finds what covers a mount, and is refused when that is locked. An id
- * leads to the mount itself, and with it would go whatever covers it.
- */
-static bool covered_by_locked(const struct path *mount)
-{
-	struct path path = *mount;
-	bool locked = false;
-
-	path_get(&path);
-	while (!locked && follow_down_one(&path))
-		locked = path.mnt->mnt_flags & MNT_LOCKED;
-	path_put(&path);
-	return locked;
-}
-
-/**
- * ovlt_detach_check - check whether the caller may detach mounts
- * @mounts: the mounts
- *
- * As mnt_batch_check_detach(), for mounts that are given by id as well. What
- * covers one of them can't become locked later: locked mounts come with a mount
- * namespace, or with a mount that is new.
- *
- * Context: As mnt_batch_check_detach(), in the caller's own.
- * Return: As mnt_batch_check_detach().
- */
-int ovlt_detach_check(struct mnt_batch *mounts)
-{
-	int err;
-
-	err = mnt_batch_check_detach(mounts);
-	if (err)
-		return err;
-	for (unsigned int i = 0; i < mounts->nr; i++) {
-		struct mnt_batch_entry *entry = &mounts->entries[i];
-
-		if (!entry->error && entry->mnt_id &&
-		    covered_by_locked(&entry->mount))
-			entry->error = -EINVAL;
-	}
-	return 0;
-}
-
 /* As umount(2), it can't be interrupted: it waits for nobody but the locks. */
 static int detach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
 			 struct ovlt_request *const requests[])
 {
 	int err;
 
-	err = ovlt_detach_check(mounts);
+	err = mnt_batch_check_detach(mounts);
 	if (err)
 		return err;
 	get_requests(mounts, requests);

@@ -110,7 +110,6 @@ int ovlt_merge_attach(struct mnt_batch *batch, u64 patience_ns);
 /* attach.c, detach.c */
 void ovlt_attach_report(struct ovltree_result *result,
 			const struct mnt_batch_entry *entry);
-int ovlt_detach_check(struct mnt_batch *mounts);
 void ovlt_detach_report(struct ovltree_result *result,
 			const struct mnt_batch_entry *entry);
 

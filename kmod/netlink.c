@@ -509,7 +509,7 @@ static int submit_check_detach(struct mnt_batch_entry *entry,
 	struct mnt_batch batch = { .entries = entry, .nr = 1 };
 	int err;
 
-	err = ovlt_detach_check(&batch) ?: entry->error;
+	err = mnt_batch_check_detach(&batch) ?: entry->error;
 	switch (err) {
 	case 0:
 		return 0;
