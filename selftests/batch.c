@@ -787,11 +787,8 @@ FIXTURE_SETUP(uppers)
 	ovlt_simple_layers();
 	uppers_make(self->trees);
 	for (int i = 0; i < NR_UPPERS; i++) {
-		int mnt = ovlt_sys_overlay(self->trees[i]);
-
-		if (mnt < 0 || ovlt_sys_move_mount(mnt, upper_target(i)))
+		if (ovlt_sys_attach(self->trees[i], upper_target(i)))
 			ovlt_die("overlay");
-		close(mnt);
 		self->alone[i] = upper_see(i);
 	}
 	ovlt_umount("tmpfs");
@@ -973,31 +970,12 @@ FIXTURE(foreign)
 	int target[2];
 };
 
-static pid_t start_namespace(void)
+static int make_namespace(void *arg)
 {
-	int ready[2];
-	char byte;
-	pid_t pid;
-
-	if (pipe(ready))
-		ovlt_die("pipe");
-	pid = fork();
-	if (pid < 0)
-		ovlt_die("fork");
-	if (!pid) {
-		ovlt_new_mntns();
-		ovlt_tmpfs("own");
-		ovlt_mkdir("own/t");
-		if (write(ready[1], "", 1) != 1)
-			_exit(1);
-		pause();
-		_exit(0);
-	}
-	close(ready[1]);
-	if (read(ready[0], &byte, 1) != 1)
-		ovlt_die("namespace");
-	close(ready[0]);
-	return pid;
+	ovlt_new_mntns();
+	ovlt_tmpfs("own");
+	ovlt_mkdir("own/t");
+	return 0;
 }
 
 static const char *foreign_path(pid_t pid, const char *path)
@@ -1015,7 +993,7 @@ FIXTURE_SETUP(foreign)
 	ovlt_room_enter(&self->room);
 	ovlt_mkdirs("own", "t0", NULL);
 	for (int i = 0; i < 2; i++) {
-		self->pid[i] = start_namespace();
+		self->pid[i] = ovlt_start_in_userns(-1, make_namespace, NULL);
 		self->mntns[i] = ovlt_open(ovlt_fmt("/proc/%d/ns/mnt", self->pid[i]),
 					   O_RDONLY);
 		self->target[i] = ovlt_open(foreign_path(self->pid[i], "own/t"), O_PATH);

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -151,30 +152,25 @@ static void write_map(pid_t pid, const char *which, const char *map)
 	free(path);
 }
 
-/* A process in a new namespace of a user namespace, or of the caller's own. */
+/* A new namespace of a user namespace, or of the caller's own */
+struct namespace {
+	int userns;
+	int type;
+};
+
+static int namespace_make(void *arg)
+{
+	const struct namespace *ns = arg;
+
+	return (ns->userns >= 0 && setns(ns->userns, CLONE_NEWUSER)) ||
+	       unshare(ns->type) ? -errno : 0;
+}
+
 static pid_t namespace_new(int userns, int type)
 {
-	int ready[2];
-	pid_t pid;
-	char byte;
+	struct namespace ns = { .userns = userns, .type = type };
 
-	if (pipe2(ready, O_CLOEXEC))
-		ovlt_die("pipe");
-	pid = fork();
-	if (pid < 0)
-		ovlt_die("fork");
-	if (!pid) {
-		if ((userns >= 0 && setns(userns, CLONE_NEWUSER)) || unshare(type) ||
-		    write(ready[1], "", 1) != 1)
-			ovlt_die("unshare");
-		pause();
-		_exit(0);
-	}
-	close(ready[1]);
-	if (read(ready[0], &byte, 1) != 1)
-		ovlt_die("namespace");
-	close(ready[0]);
-	return pid;
+	return ovlt_start_in_userns(-1, namespace_make, &ns);
 }
 
 static int namespace_take(pid_t pid, const char *name)
@@ -263,6 +259,45 @@ int ovlt_fork_in_userns(int userns, int (*run)(void *arg), void *arg)
 		ovlt_die("child ended with status %#x", status);
 	}
 	return -WEXITSTATUS(status);
+}
+
+/**
+ * ovlt_start_in_userns - run a function in a process that stays
+ * @userns: the user namespace that it is root of, or -1 for the caller's own
+ * @run: returns 0 or -errno, which ends the caller
+ * @arg: for @run
+ *
+ * Return: The process, which has to be killed.
+ */
+pid_t ovlt_start_in_userns(int userns, int (*run)(void *arg), void *arg)
+{
+	int done[2], err;
+	pid_t pid;
+
+	if (pipe2(done, O_CLOEXEC))
+		ovlt_die("pipe");
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		ovlt_die("fork");
+	if (!pid) {
+		if (userns >= 0)
+			ovlt_enter_userns(userns, 0);
+		err = run(arg);
+		if (write(done[1], &err, sizeof(err)) != sizeof(err))
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	close(done[1]);
+	if (read(done[0], &err, sizeof(err)) != sizeof(err))
+		ovlt_die("process");
+	close(done[0]);
+	if (err) {
+		errno = -err;
+		ovlt_die("process");
+	}
+	return pid;
 }
 
 /*
@@ -448,6 +483,24 @@ unsigned int ovlt_count_mounts(void)
 
 	free(text);
 	return nr;
+}
+
+#ifndef SYS_listmount
+#define SYS_listmount 458
+#endif
+
+/* listmount(2): up to @nr unique ids of the mount namespace's mounts; their number */
+long ovlt_list_mounts(__u64 *ids, unsigned int nr)
+{
+	struct {
+		__u32 size, spare;
+		__u64 root, last;
+	} request = { .size = sizeof(request), .root = ~0ULL };
+	long listed = syscall(SYS_listmount, &request, ids, nr, 0);
+
+	if (listed <= 0)
+		ovlt_die("listmount");
+	return listed;
 }
 
 struct ovlt_mount *ovlt_parse_mount(char *line)
@@ -934,6 +987,17 @@ int ovlt_sys_move_mount(int mnt_fd, const char *target)
 {
 	return move_mount(mnt_fd, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) ?
 	       -errno : 0;
+}
+
+int ovlt_sys_attach(const struct ovltree_tree *tree, const char *target)
+{
+	int mnt = ovlt_sys_overlay(tree), err;
+
+	if (mnt < 0)
+		return mnt;
+	err = ovlt_sys_move_mount(mnt, target);
+	close(mnt);
+	return err;
 }
 
 int ovlt_sys_umount(const char *target, int flags)

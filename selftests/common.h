@@ -87,6 +87,7 @@ struct ovlt_mount {
 char *ovlt_mountinfo(void);
 unsigned int ovlt_count_lines(const char *text);
 unsigned int ovlt_count_mounts(void);
+long ovlt_list_mounts(__u64 *ids, unsigned int nr);
 struct ovlt_mount *ovlt_parse_mount(char *line);
 struct ovlt_mount *ovlt_find_mount(const char *mountinfo, const char *target);
 char *ovlt_path(const char *name);
@@ -99,6 +100,7 @@ int ovlt_mntns(int userns);
 void ovlt_enter_userns(int userns, uid_t id);
 int ovlt_fork_wait(int (*run)(void *arg), void *arg);
 int ovlt_fork_in_userns(int userns, int (*run)(void *arg), void *arg);
+pid_t ovlt_start_in_userns(int userns, int (*run)(void *arg), void *arg);
 
 /* Building the arguments */
 void ovlt_tree_lower(struct ovltree_tree *tree, int fd, const char *path, __u32 flags);
@@ -142,6 +144,7 @@ int ovlt_sys_overlay(const struct ovltree_tree *tree);
 int ovlt_sys_fsmount(const char *type);
 int ovlt_sys_open_tree(const char *path, unsigned int flags);
 int ovlt_sys_move_mount(int mnt_fd, const char *target);
+int ovlt_sys_attach(const struct ovltree_tree *tree, const char *target);
 int ovlt_sys_umount(const char *target, int flags);
 int ovlt_sys_idmap(const char *path, int userns);
 

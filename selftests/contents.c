@@ -17,16 +17,8 @@
 static int attach_tree(int dev, bool own_calls, const struct ovltree_tree *tree,
 		       const char *target)
 {
-	int mnt, err;
-
-	if (!own_calls)
-		return ovlt_attach_one(dev, tree, target);
-	mnt = ovlt_sys_overlay(tree);
-	if (mnt < 0)
-		return mnt;
-	err = ovlt_sys_move_mount(mnt, target);
-	close(mnt);
-	return err;
+	return own_calls ? ovlt_sys_attach(tree, target) :
+			   ovlt_attach_one(dev, tree, target);
 }
 
 #define DROP_CACHES "/proc/sys/vm/drop_caches"

@@ -238,16 +238,8 @@ struct attempt {
 static int try_attach(const struct attempt *attempt, const struct ovltree_tree *tree,
 		      const char *target)
 {
-	int mnt, err;
-
-	if (!attempt->own_calls)
-		return ovlt_attach_one(attempt->dev, tree, target);
-	mnt = ovlt_sys_overlay(tree);
-	if (mnt < 0)
-		return mnt;
-	err = ovlt_sys_move_mount(mnt, target);
-	close(mnt);
-	return err;
+	return attempt->own_calls ? ovlt_sys_attach(tree, target) :
+				    ovlt_attach_one(attempt->dev, tree, target);
 }
 
 /* Have a file copied up to where the host sees it. */

@@ -182,11 +182,8 @@ static char *attach_singly(const struct ovltree_tree *trees)
 	way_enter("kernel");
 	hooks_start();
 	for (int i = 0; i < NR; i++) {
-		int mnt = ovlt_sys_overlay(&trees[i]);
-
-		if (mnt < 0 || ovlt_sys_move_mount(mnt, ovlt_fmt("t%d", i)))
+		if (ovlt_sys_attach(&trees[i], ovlt_fmt("t%d", i)))
 			ovlt_die("overlay");
-		close(mnt);
 	}
 	calls = hooks_stop();
 	way_leave();
@@ -546,12 +543,9 @@ struct confined {
 static int attach_tree(const struct confined *confined)
 {
 	const struct ovltree_tree *tree = ovlt_simple_tree();
-	int mnt;
 
-	if (!confined->own_calls)
-		return ovlt_attach_one(confined->dev, tree, "t0");
-	mnt = ovlt_sys_overlay(tree);
-	return mnt < 0 ? mnt : ovlt_sys_move_mount(mnt, "t0");
+	return confined->own_calls ? ovlt_sys_attach(tree, "t0") :
+				     ovlt_attach_one(confined->dev, tree, "t0");
 }
 
 static int attach_mount(const struct confined *confined)

@@ -121,37 +121,17 @@ static void set_up(unsigned long kind)
 		change("a", MS_SLAVE);
 }
 
-static pid_t watch(enum watcher watcher)
+static int watch(void *arg)
 {
-	int ready[2], go[2];
-	char byte;
-	pid_t pid;
+	enum watcher watcher = *(int *)arg;
 
-	if (pipe(ready) || pipe(go))
-		ovlt_die("pipe");
-	pid = fork();
-	if (pid < 0)
-		ovlt_die("fork");
-	if (!pid) {
-		close(go[1]);
-		if (watcher == WATCH_CONTAINER)
-			ovlt_enter_userns(ovlt_userns("0 100000 65536\n"), 0);
-		if (unshare(CLONE_NEWNS))
-			ovlt_die("unshare");
-		if (watcher == WATCH_SLAVE)
-			change("/", MS_REC | MS_SLAVE);
-		if (write(ready[1], "", 1) != 1)
-			_exit(1);
-		pause();
-		_exit(0);
-	}
-	close(ready[1]);
-	close(go[0]);
-	if (read(ready[0], &byte, 1) != 1)
-		ovlt_die("watcher");
-	close(ready[0]);
-	close(go[1]);
-	return pid;
+	if (watcher == WATCH_CONTAINER)
+		ovlt_enter_userns(ovlt_userns("0 100000 65536\n"), 0);
+	if (unshare(CLONE_NEWNS))
+		ovlt_die("unshare");
+	if (watcher == WATCH_SLAVE)
+		change("/", MS_REC | MS_SLAVE);
+	return 0;
 }
 
 /*
@@ -349,7 +329,7 @@ static struct run run_scene(struct __test_metadata *_metadata, int dev, bool bat
 		nr++;
 	set_up(kind);
 	for (int i = 0; watched && i < NR_WATCHERS; i++)
-		watchers[i] = watch(i);
+		watchers[i] = ovlt_start_in_userns(-1, watch, &i);
 
 	attach_steps(_metadata, dev, batch, step, nr);
 	run.attached = shape_of(watchers);

@@ -81,16 +81,10 @@ static int try_attach(struct attempt *attempt, const struct ovltree_tree *tree,
 		      const char *target)
 {
 	struct ovltree_attach entry = ovlt_entry_tree(tree, target);
-	int mnt, ret;
+	int ret;
 
-	if (attempt->own_calls) {
-		mnt = ovlt_sys_overlay(tree);
-		if (mnt < 0)
-			return mnt;
-		ret = ovlt_sys_move_mount(mnt, target);
-		close(mnt);
-		return ret;
-	}
+	if (attempt->own_calls)
+		return ovlt_sys_attach(tree, target);
 	ret = ovlt_attach(attempt->dev, 0, &entry, 1, &attempt->result);
 	if (ret < 0)
 		return ret;
@@ -453,41 +447,12 @@ TEST_F(rights, landlock)
  * root, sees what its creator could see.
  */
 
-static pid_t start_container(int userns, int (*run)(void *arg), void *arg)
-{
-	int done[2], err;
-	pid_t pid;
-
-	if (pipe(done))
-		ovlt_die("pipe");
-	pid = fork();
-	if (pid < 0)
-		ovlt_die("fork");
-	if (!pid) {
-		ovlt_enter_userns(userns, 0);
-		err = run(arg);
-		if (write(done[1], &err, sizeof(err)) != sizeof(err))
-			_exit(1);
-		pause();
-		_exit(0);
-	}
-	close(done[1]);
-	if (read(done[0], &err, sizeof(err)) != sizeof(err))
-		ovlt_die("container");
-	close(done[0]);
-	if (err) {
-		errno = -err;
-		ovlt_die("container");
-	}
-	return pid;
-}
-
 TEST_F(rights, creator)
 {
 	struct attempt attempt = {
 		.dev = self->room.dev, .own_calls = variant->own_calls,
 	};
-	pid_t pid = start_container(self->userns, try_trusted, &attempt);
+	pid_t pid = ovlt_start_in_userns(self->userns, try_trusted, &attempt);
 	char *root = ovlt_fmt("/proc/%d/root/tmp/t0", pid);
 
 	EXPECT_STREQ("upper\n", ovlt_read(ovlt_fmt("%s/f", root)));
@@ -633,7 +598,7 @@ TEST_F(rights, privileged_files)
 	write_program("l0/program");
 	ASSERT_EQ(0, chmod("l0/program", 04777));
 	ASSERT_EQ(0, mknod("l0/null", S_IFCHR | 0666, makedev(1, 3)));
-	pid = start_container(self->userns, try_privileged_files, &attempt);
+	pid = ovlt_start_in_userns(self->userns, try_privileged_files, &attempt);
 	root = ovlt_fmt("/proc/%d/root/tmp/t0", pid);
 	EXPECT_EQ(USER, run_as_user(root));
 	EXPECT_STREQ("EACCES", ovlt_read(ovlt_fmt("%s/null", root)));
@@ -786,26 +751,12 @@ static void sync_wait(const int *ends)
 		ovlt_die("wait");
 }
 
-/* listmount(2), which older headers don't have */
-#define NR_LISTMOUNT 458
-#define ALL_MOUNTS (~0ULL)
-
-struct listmount_req {
-	__u32 size;
-	__u32 spare;
-	__u64 mnt_id;
-	__u64 param;
-};
-
 /* Whatever is in the mount namespace, by its id */
 static void detach_all(int dev)
 {
-	struct listmount_req req = { .size = sizeof(req), .mnt_id = ALL_MOUNTS };
 	static __u64 ids[1024];
-	long nr = syscall(NR_LISTMOUNT, &req, ids, ARRAY_SIZE(ids), 0);
+	long nr = ovlt_list_mounts(ids, ARRAY_SIZE(ids));
 
-	if (nr <= 0)
-		ovlt_die("listmount");
 	for (long i = 0; i < nr; i++) {
 		struct ovltree_detach entry = ovlt_entry_id(ids[i], OVLTREE_DETACH_LAZY);
 		struct ovltree_result result;

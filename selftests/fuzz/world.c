@@ -10,14 +10,9 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include "../common.h"
 #include "fuzz.h"
-
-#ifndef SYS_listmount
-#define SYS_listmount 458
-#endif
 
 #define MAX_MOUNTS 256
 
@@ -236,13 +231,9 @@ static unsigned int list_mounts(int *ids, char **targets)
 
 static long count_mounts(void)
 {
-	struct {
-		__u32 size, ns;
-		__u64 root, last;
-	} request = { sizeof(request), 0, -1ULL, 0 };
 	__u64 ids[MAX_MOUNTS];
 
-	return syscall(SYS_listmount, &request, ids, MAX_MOUNTS, 0);
+	return ovlt_list_mounts(ids, MAX_MOUNTS);
 }
 
 /**

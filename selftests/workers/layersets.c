@@ -53,31 +53,44 @@ static void use(struct stress *stress, int slot, const char *target)
 	close(dev);
 }
 
-union control {
-	struct cmsghdr head;
-	char space[CMSG_SPACE(sizeof(int))];
+/* A message with a byte and a descriptor */
+struct parcel {
+	struct msghdr msg;
+	struct iovec data;
+	char byte;
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
 };
+
+static void parcel_init(struct parcel *parcel)
+{
+	*parcel = (struct parcel) {
+		.data = { .iov_base = &parcel->byte, .iov_len = 1 },
+		.msg = {
+			.msg_iov = &parcel->data,
+			.msg_iovlen = 1,
+			.msg_control = &parcel->control,
+			.msg_controllen = sizeof(parcel->control),
+		},
+	};
+}
 
 static void pass(struct stress *stress, int slot)
 {
-	union control control = { };
-	char byte = 0;
-	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
+	struct parcel parcel;
+	struct cmsghdr *head = &parcel.control.head;
 
 	if (slots[slot] < 0)
 		return;
-	control.head.cmsg_level = SOL_SOCKET;
-	control.head.cmsg_type = SCM_RIGHTS;
-	control.head.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&control.head), &slots[slot], sizeof(int));
+	parcel_init(&parcel);
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(head), &slots[slot], sizeof(int));
 	stress_count(stress, STRESS_PASS,
-		     sendmsg(stress->sockets[0], &msg, MSG_DONTWAIT) < 0 ? -errno : 0);
+		     sendmsg(stress->sockets[0], &parcel.msg, MSG_DONTWAIT) < 0 ? -errno : 0);
 	/* From here on it may be in flight only. */
 	keep(slot, -1);
 }
@@ -85,22 +98,16 @@ static void pass(struct stress *stress, int slot)
 /* Return: the descriptor, or -errno. */
 static int receive(struct stress *stress)
 {
-	union control control = { };
-	char byte;
-	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
+	struct parcel parcel;
+	struct msghdr *msg = &parcel.msg;
 	int fd;
 
-	if (recvmsg(stress->sockets[1], &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
+	parcel_init(&parcel);
+	if (recvmsg(stress->sockets[1], msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
 		return -errno;
-	if (!CMSG_FIRSTHDR(&msg))
+	if (!CMSG_FIRSTHDR(msg))
 		return -EBADMSG;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(msg)), sizeof(fd));
 	return fd;
 }
 

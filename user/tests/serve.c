@@ -634,6 +634,16 @@ static void stopped(void)
 	teardown();
 }
 
+/* A full queue is passed by, as its count of what was attached tells. */
+static void work_directly(void)
+{
+	set_refused(OVLT_REFUSED_DIRECT, 0);
+	ASSERT_OK(attach_options("m"));
+	ASSERT_EQ(1, mounts_at("m"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT_EQ(0, stats().attached);
+}
+
 static void full(void)
 {
 	unsigned int max, nr;
@@ -660,11 +670,7 @@ static void full(void)
 	ASSERT_EQ(0, mounts_at("m"));
 	set_refused(OVLT_REFUSED_WAIT, 200);
 	ASSERT_FAIL(EDQUOT, OVLTREE_FIELD_NONE, 0, attach_options("m"));
-	set_refused(OVLT_REFUSED_DIRECT, 0);
-	ASSERT_OK(attach_options("m"));
-	ASSERT_EQ(1, mounts_at("m"));
-	ASSERT_OK(detach(ctx, "m", 0));
-	ASSERT_EQ(0, stats().attached);
+	work_directly();
 	/* There is room when they are taken back, and then a daemon at work. */
 	pid = fork();
 	if (!pid) {
@@ -823,11 +829,7 @@ static void full_of_all(void)
 	ASSERT_EQ(0, filled.nr);
 	set_refused(OVLT_REFUSED_FAIL, 0);
 	ASSERT_FAIL(ENOBUFS, OVLTREE_FIELD_NONE, 0, attach_options("m"));
-	set_refused(OVLT_REFUSED_DIRECT, 0);
-	ASSERT_OK(attach_options("m"));
-	ASSERT_EQ(1, mounts_at("m"));
-	ASSERT_OK(detach(ctx, "m", 0));
-	ASSERT_EQ(0, stats().attached);
+	work_directly();
 	/* Who goes takes its part along, and a daemon that wakes up finds room. */
 	close(filler.end[1]);
 	ASSERT(wait(&status) > 0 && !status);
