@@ -12,7 +12,6 @@
 #include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/fs_struct.h>
 #include <linux/ktime.h>
 #include <linux/notifier.h>
 #include <linux/path.h>
@@ -506,13 +505,17 @@ static int submit_check_detach(struct mnt_batch_entry *entry,
 			       struct nlattr *attr,
 			       struct netlink_ext_ack *extack)
 {
-	struct mnt_batch batch = { .entries = entry, .nr = 1 };
+	struct mnt_batch batch = { .entries = entry, .nr = 1, .nowait = true };
 	int err;
 
 	err = mnt_batch_check_detach(&batch) ?: entry->error;
 	switch (err) {
 	case 0:
 		return 0;
+	case -EAGAIN:
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "the submitter's root is detached lazily only");
+		return -EBUSY;
 	case -ENOENT:
 		NL_SET_ERR_MSG_ATTR(extack, attr,
 				    "no such mount in the mount namespace");
@@ -524,35 +527,6 @@ static int submit_check_detach(struct mnt_batch_entry *entry,
 		NL_SET_ERR_MSG_ATTR(extack, attr, "not allowed to unmount it");
 		return err;
 	}
-}
-
-/*
- * umount(2) of the caller's own root, if it isn't lazy, makes its file system
- * read-only, which waits for that. The kernel does so where it checks, so it has
- * to be known before that which mount this is: a lazy one is checked and let alone.
- */
-static int submit_check_root(struct mnt_batch_entry *entry, struct nlattr *attr,
-			     struct netlink_ext_ack *extack)
-{
-	unsigned int flags = entry->flags;
-	struct path root;
-	bool is_root;
-	int err;
-
-	entry->flags = MNT_DETACH;
-	err = submit_check_detach(entry, attr, extack);
-	if (err)
-		return err;
-	mnt_batch_put(entry);
-	entry->flags = flags;
-
-	get_fs_root(current->fs, &root);
-	is_root = root.mnt == entry->mount.mnt;
-	path_put(&root);
-	if (!is_root)
-		return 0;
-	NL_SET_ERR_MSG_ATTR(extack, attr, "the submitter's root is detached lazily only");
-	return -EBUSY;
 }
 
 static int submit_detach(struct ovlt_request *request, struct genl_info *info)
@@ -575,11 +549,6 @@ static int submit_detach(struct ovlt_request *request, struct genl_info *info)
 		entry->flags |= MNT_DETACH;
 	if (flags && nla_get_u32(flags) & OVLTREE_DETACH_FLAGS_FORCE)
 		entry->flags |= MNT_FORCE;
-	if (!(entry->flags & MNT_DETACH)) {
-		err = submit_check_root(entry, attr, info->extack);
-		if (err)
-			return err;
-	}
 	return submit_check_detach(entry, attr, info->extack);
 }
 
