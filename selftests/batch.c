@@ -382,6 +382,27 @@ TEST_F(order, mount_twice)
 	EXPECT_EQ(0, ovlt_sys_umount("t0", 0));
 }
 
+/* If nothing comes of the one before, it can be. */
+TEST_F(order, mount_again_after_failure)
+{
+	int mnt = ovlt_prepare_one(self->room.dev, named_tree("a"));
+	struct ovltree_attach entries[] = {
+		ovlt_entry_mount(mnt, NULL),
+		ovlt_entry_mount(mnt, "t1"),
+	};
+
+	ASSERT_LE(0, mnt);
+	entries[0].target.fd = ovlt_open("t0", O_PATH | O_DIRECTORY);
+	ASSERT_EQ(0, rmdir("t0"));
+	EXPECT_BATCH(1, 0, entries);
+	EXPECT_RESULT(-ENOENT, TARGET, 0, self->results[0]);
+	EXPECT_RESULT_OK(self->results[1]);
+	EXPECT_STREQ("a", name_at("t1"));
+	close(mnt);
+	close(entries[0].target.fd);
+	EXPECT_EQ(0, ovlt_sys_umount("t1", 0));
+}
+
 /*
  * Mountpoints that have changed since they were opened. What the batch says and
  * does is what move_mount(2) says and does.
