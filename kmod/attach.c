@@ -7,7 +7,6 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/ktime.h>
-#include <linux/math64.h>
 #include <linux/namei.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -247,7 +246,7 @@ static int attach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
 {
 	int err;
 
-	err = ovlt_merge_attach(mounts, div_u64(prepare_ns, mounts->nr));
+	err = ovlt_merge_attach(mounts, prepare_ns);
 	if (err)
 		return err;
 	batch->arg.wait_ns = mounts->wait_ns;
@@ -276,9 +275,9 @@ static int attach_batch(struct ovlt_batch *batch)
 	if (!requests || !entries)
 		return -ENOMEM;
 
-	ovlt_merge_expect();
+	ovlt_merge_expect(&mounts);
 	refused = attach_prepare(batch, &mounts, requests);
-	ovlt_merge_withdraw();
+	ovlt_merge_withdraw(&mounts);
 	if (refused)
 		ovlt_batch_cancel(batch);
 	else

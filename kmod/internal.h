@@ -103,8 +103,8 @@ int ovlt_files_batch(struct ovlt_batch *batch,
 					  unsigned int i));
 
 /* merge.c */
-void ovlt_merge_expect(void);
-void ovlt_merge_withdraw(void);
+void ovlt_merge_expect(const struct mnt_batch *batch);
+void ovlt_merge_withdraw(const struct mnt_batch *batch);
 int ovlt_merge_attach(struct mnt_batch *batch, u64 patience_ns);
 
 /* attach.c, detach.c */

@@ -9,8 +9,12 @@
  * shorter than a preparation by far, so that even in a storm few would come during
  * one. Who is alone doesn't wait.
  *
- * A leader waits for nobody's mountpoint: an entry whose inode is locked is left
- * to its own caller, so that a hung file system holds up nobody else.
+ * Those who merge have one mount each: entries of one caller may depend on one
+ * another, and stay together in a batch of their own.
+ *
+ * A leader waits for nobody's mountpoint, and pays for nobody's memory: an entry
+ * whose inode is locked, or for which there is no memory in the leader's cgroup, is
+ * left to its own caller, so that neither holds up anybody else.
  */
 #include <linux/atomic.h>
 #include <linux/completion.h>
@@ -32,13 +36,12 @@ enum merge_state {
 	MERGE_DONE,
 };
 
-/* A caller's batch in the queue */
+/* A caller in the queue, whose batch is one entry */
 struct merge {
 	struct list_head node;
 	struct mnt_batch *batch;
 	struct completion woken;
 	enum merge_state state;
-	int err;
 };
 
 static LIST_HEAD(merge_queue);		/* of who waits, oldest first */
@@ -92,121 +95,103 @@ static void merge_leave(void)
 	}
 }
 
-/* Move who waits to @followers, as many as fit; return their entries. */
-static unsigned int merge_collect(const struct merge *self,
-				  struct list_head *followers)
+/* Move who waits to @merges, as many as fit beside the leader; return their number. */
+static unsigned int merge_collect(struct list_head *merges)
 {
-	unsigned int nr = self->batch->nr;
-	struct merge *merge, *next;
+	unsigned int nr = 0;
 
 	guard(spinlock)(&merge_lock);
-	list_for_each_entry_safe(merge, next, &merge_queue, node) {
-		if (nr + merge->batch->nr > MNT_BATCH_MAX)
-			break;
-		nr += merge->batch->nr;
-		list_move_tail(&merge->node, followers);
+	while (nr + 1 < MNT_BATCH_MAX && !list_empty(&merge_queue)) {
+		list_move_tail(merge_queue.next, merges);
+		nr++;
 	}
 	return nr;
 }
 
-static unsigned int merge_copy_in(struct mnt_batch *all, const struct merge *merge)
-{
-	memcpy(&all->entries[all->nr], merge->batch->entries,
-	       merge->batch->nr * sizeof(*all->entries));
-	return merge->batch->nr;
-}
-
-static unsigned int merge_copy_out(const struct mnt_batch *all, unsigned int i,
-				   struct merge *merge)
-{
-	memcpy(merge->batch->entries, &all->entries[i],
-	       merge->batch->nr * sizeof(*all->entries));
-	merge->batch->wait_ns += all->wait_ns;
-	merge->batch->hold_ns += all->hold_ns;
-	return merge->batch->nr;
-}
-
-/* Attach what @self and @followers have, as one batch. */
-static int merge_attach(struct merge *self, struct list_head *followers,
-			unsigned int nr)
+/* Attach what the callers in @merges have, as one batch. */
+static int merge_attach(struct list_head *merges, unsigned int nr)
 {
 	struct mnt_batch_entry *entries __free(kvfree) =
 		kvmalloc_array(nr, sizeof(*entries), GFP_KERNEL_ACCOUNT);
-	struct mnt_batch all = { .entries = entries, .nowait = true };
+	struct mnt_batch all = { .entries = entries, .nr = nr, .nowait = true };
+	struct mnt_batch_entry *entry = entries;
 	struct merge *merge;
-	unsigned int i = 0;
 	int err;
 
 	if (!entries)
 		return -ENOMEM;
-	all.nr += merge_copy_in(&all, self);
-	list_for_each_entry(merge, followers, node)
-		all.nr += merge_copy_in(&all, merge);
+	list_for_each_entry(merge, merges, node)
+		*entry++ = *merge->batch->entries;
 
 	err = mnt_attach_batch(&all);
 	if (err)
 		return err;
 
-	i += merge_copy_out(&all, i, self);
-	list_for_each_entry(merge, followers, node)
-		i += merge_copy_out(&all, i, merge);
+	entry = entries;
+	list_for_each_entry(merge, merges, node) {
+		*merge->batch->entries = *entry++;
+		merge->batch->wait_ns = all.wait_ns;
+		merge->batch->hold_ns = all.hold_ns;
+	}
 	return 0;
 }
 
 static void merge_lead(struct merge *self)
 {
 	struct merge *merge, *next;
-	LIST_HEAD(followers);
+	LIST_HEAD(merges);
 	unsigned int nr;
+	int err;
 
-	nr = merge_collect(self, &followers);
-	self->err = merge_attach(self, &followers, nr);
-	list_for_each_entry_safe(merge, next, &followers, node) {
-		merge->err = self->err;
-		merge_wake(merge, MERGE_DONE);
+	nr = merge_collect(&merges) + 1;
+	list_add(&self->node, &merges);
+	err = merge_attach(&merges, nr);
+	list_for_each_entry_safe(merge, next, &merges, node) {
+		if (err)
+			merge->batch->entries->error = err;
+		if (merge != self)
+			merge_wake(merge, MERGE_DONE);
 	}
 	merge_leave();
 }
 
-/* Try again, with patience, what the leader would not wait for. */
-static int merge_finish(struct mnt_batch *batch)
+/* Does the leader leave an entry to its own caller? */
+static bool merge_left(const struct mnt_batch_entry *entry)
 {
-	bool again = false;
+	return entry->error == -EAGAIN || entry->error == -ENOMEM;
+}
 
-	for (unsigned int i = 0; i < batch->nr; i++) {
-		struct mnt_batch_entry *entry = &batch->entries[i];
-
-		if (entry->mount.mnt && entry->error == -EAGAIN) {
-			entry->error = 0;
-			again = true;
-		}
-	}
-	return again ? mnt_attach_batch(batch) : 0;
+static bool merge_takes(const struct mnt_batch *batch)
+{
+	return batch->nr == 1 && !batch->all;
 }
 
 /**
  * ovlt_merge_expect - say that the caller prepares what it is going to attach
+ * @batch: what that will be
  *
  * Until ovlt_merge_withdraw(), which is to be called right before
  * ovlt_merge_attach() or when nothing comes of it.
  */
-void ovlt_merge_expect(void)
+void ovlt_merge_expect(const struct mnt_batch *batch)
 {
-	atomic_inc(&merge_expected);
+	if (merge_takes(batch))
+		atomic_inc(&merge_expected);
 }
 
 /**
  * ovlt_merge_withdraw - say that the caller prepares no more
+ * @batch: as for ovlt_merge_expect()
  */
-void ovlt_merge_withdraw(void)
+void ovlt_merge_withdraw(const struct mnt_batch *batch)
 {
-	if (atomic_dec_and_test(&merge_expected))
+	if (merge_takes(batch) && atomic_dec_and_test(&merge_expected))
 		wake_up(&merge_all_here);
 }
 
 /**
  * ovlt_merge_attach - attach a batch, together with those of other callers
- * @batch: the batch; an all-or-nothing one stays alone
+ * @batch: the batch; one of more than one entry, or all-or-nothing, stays alone
  * @patience_ns: how long others who are preparing may take to come
  *
  * Return: as mnt_attach_batch().
@@ -215,9 +200,12 @@ int ovlt_merge_attach(struct mnt_batch *batch, u64 patience_ns)
 {
 	struct merge self = { .batch = batch };
 	u64 until = ktime_get_ns() + min(patience_ns, MERGE_PATIENCE_MAX_NS);
+	struct mnt_batch_entry *entry = batch->entries;
 
-	if (batch->all)
+	if (!merge_takes(batch))
 		return mnt_attach_batch(batch);
+	if (entry->error)
+		return 0;
 
 	init_completion(&self.woken);
 	merge_enter(&self);
@@ -225,6 +213,9 @@ int ovlt_merge_attach(struct mnt_batch *batch, u64 patience_ns)
 		merge_await_others(until);
 		merge_lead(&self);
 	}
-	return self.err ?: merge_finish(batch);
+	if (!merge_left(entry))
+		return 0;
+	entry->error = 0;
+	return mnt_attach_batch(batch);
 }
 ALLOW_ERROR_INJECTION(ovlt_merge_attach, ERRNO);
