@@ -5,10 +5,10 @@
  */
 #include "kselftest_harness.h"
 #include "common.h"
+#include "genl.h"
 
 #include <linux/capability.h>
 #include <linux/fuse.h>
-#include <linux/genetlink.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -373,6 +373,100 @@ TEST_F(fuse, slow)
 	ASSERT_TRUE(WIFEXITED(status));
 	EXPECT_EQ(ECONNABORTED, WEXITSTATUS(status));
 	EXPECT_STREQ("", ovlt_list("t"));
+}
+
+/* Wait until a process waits for what can't be interrupted. */
+static void await_wait(pid_t pid)
+{
+	char state;
+
+	do {
+		usleep(1000);
+		if (sscanf(ovlt_read(ovlt_fmt("/proc/%d/stat", pid)), "%*d %*s %c", &state) != 1)
+			ovlt_die("stat of %d", pid);
+	} while (state != 'D');
+}
+
+/*
+ * While a name is looked up its folder is locked. What is to be attached there waits,
+ * and so does what comes after it in the same batch and depends on it.
+ */
+TEST_F(fuse, slow_mountpoint)
+{
+	struct ovltree_attach entries[2];
+	struct ovltree_result results[2];
+	int target, outer, status;
+	struct server server;
+	pid_t looker, pid;
+	char byte;
+
+	if (variant->own_calls)
+		SKIP(return, "only a batch can");
+	server = serve("fuse");
+	target = ovlt_open("fuse", O_PATH | O_DIRECTORY);
+	outer = ovlt_prepare_one(self->room.dev, ovlt_simple_tree());
+	ASSERT_LE(0, outer);
+	entries[0] = ovlt_entry_mount(outer, NULL);
+	entries[0].target.fd = target;
+	entries[1] = ovlt_entry_tree(ovlt_simple_tree(), NULL);
+	entries[1].target.fd = outer;
+
+	looker = fork();
+	ASSERT_LE(0, looker);
+	if (!looker)
+		_exit(access("fuse/slow", F_OK) ? 0 : 1);
+	ASSERT_EQ(1, read(server.told, &byte, 1));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(ovlt_attach(self->room.dev, 0, entries, 2, results));
+	await_wait(pid);
+	server_end(&server);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(2, WEXITSTATUS(status));
+	ASSERT_EQ(looker, waitpid(looker, &status, 0));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	close(outer);
+	EXPECT_EQ(0, ovlt_sys_umount("fuse", 0));
+	EXPECT_EQ(0, ovlt_sys_umount("fuse", 0));
+	close(target);
+}
+
+/* MNT_FORCE ends what goes on in the file system: not before it is to be detached. */
+TEST_F(fuse, forced_request)
+{
+	static struct nl client, daemon;
+	struct ovltree_detach entry;
+	struct ovltree_result result;
+	struct request request;
+	struct server server;
+	int file;
+	__u64 id;
+
+	if (variant->own_calls)
+		SKIP(return, "only requests can be canceled");
+	server = serve("fuse");
+	nl_open(&client);
+	nl_open(&daemon);
+	ASSERT_EQ(0, nl_serve(&daemon));
+	file = ovlt_open("fuse/file", O_RDONLY);
+	request = detach_request(ovlt_mount_id(AT_FDCWD, "fuse"),
+				 OVLTREE_DETACH_FLAGS_FORCE);
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
+
+	ASSERT_EQ(0, nl_submit(&client, &request, &id));
+	ASSERT_EQ(0, nl_cancel(&client, id));
+	EXPECT_EQ(0, access("fuse/file", R_OK));
+
+	ASSERT_EQ(0, nl_submit(&client, &request, &id));
+	entry = detach_entry(id);
+	EXPECT_EQ(0, ovlt_detach(self->room.dev, &entry, 1, &result));
+	EXPECT_EQ(-EBUSY, result.error);
+	EXPECT_EQ(-1, access("fuse/file", R_OK));
+	nl_close(&client);
+	nl_close(&daemon);
+	close(file);
+	server_end(&server);
 }
 
 TEST_HARNESS_MAIN
