@@ -12,6 +12,7 @@
 #include <linux/module.h>
 #include <linux/overlayfs.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "internal.h"
@@ -201,6 +202,17 @@ static int tree_read(struct ovltree_tree *tree, const struct ovlt_batch *batch,
 	if (tree->flags & ~OVLT_TREE_FLAGS)
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_FLAGS, 0,
 				 "unknown flag of the tree");
+	if (!(tree->flags & OVLTREE_TREE_UPPER)) {
+		if (memchr_inv(&tree->upper, 0, sizeof(tree->upper)))
+			return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_UPPER, 0,
+					 "not zero without its flag");
+		if (memchr_inv(&tree->work, 0, sizeof(tree->work)))
+			return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_WORK, 0,
+					 "not zero without its flag");
+	}
+	if (!(tree->flags & OVLTREE_TREE_IDMAP) && tree->userns_fd)
+		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_USERNS_FD, 0,
+				 "not zero without its flag");
 	if (!(tree->flags & OVLTREE_TREE_LAYERSET) && tree->layerset_fd)
 		return ovlt_fail(result, -EINVAL, OVLTREE_FIELD_LAYERSET_FD, 0,
 				 "not zero without its flag");

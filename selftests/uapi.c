@@ -588,6 +588,24 @@ TEST_F(entry, tree_unknown_flag)
 	}
 }
 
+/* A flag that was forgotten would else be a tree that can't be written to. */
+TEST_F(entry, tree_folders_without_flag)
+{
+	self->tree->upper = ovlt_at(AT_FDCWD, "l0");
+	EXPECT_ENTRY(-EINVAL, UPPER, 0);
+	self->tree->upper = (struct ovltree_path) { };
+	self->tree->work = ovlt_at(AT_FDCWD, "l0");
+	EXPECT_ENTRY(-EINVAL, WORK, 0);
+}
+
+TEST_F(entry, tree_userns_without_flag)
+{
+	self->tree->userns_fd = -1;
+	EXPECT_ENTRY(-EINVAL, USERNS_FD, 0);
+	self->tree->userns_fd = ovlt_open("/proc/self/ns/user", O_RDONLY);
+	EXPECT_ENTRY(-EINVAL, USERNS_FD, 0);
+}
+
 TEST_F(entry, tree_layerset_without_flag)
 {
 	self->tree->layerset_fd = -1;

@@ -37,7 +37,6 @@
  *  - ENOMEM: out of memory, or over the limit of the caller's memory cgroup
  *  - EPERM: the caller lacks CAP_SYS_ADMIN in the user namespace that owns
  *    its mount namespace
- *  - EINTR: a signal came before anything was done
  *
  * An entry that can't be read, or a tree, fails for itself with the same errnos.
  *
@@ -79,8 +78,8 @@ struct ovltree_path {
  * @nr_lower: number of lower layers, 1 to the limit of &OVLTREE_IOC_INFO
  * @lower: pointer to @nr_lower &struct ovltree_path, the uppermost layer first,
  *	data-only layers last
- * @upper: the upper folder, with &OVLTREE_TREE_UPPER
- * @work: the work folder, with &OVLTREE_TREE_UPPER
+ * @upper: the upper folder, with &OVLTREE_TREE_UPPER; otherwise all zero
+ * @work: the work folder, with &OVLTREE_TREE_UPPER; otherwise all zero
  * @options: pointer to options of the file system, as NUL-terminated strings
  *	"key" or "key=value" one after another, taken literally: nothing in them
  *	is escaped. All options of fsconfig(2) for an overlay are taken but
@@ -88,7 +87,7 @@ struct ovltree_path {
  * @options_size: bytes at @options, the last NUL included
  * @userns_fd: with &OVLTREE_TREE_IDMAP, the user namespace whose id mapping
  *	the lower layers get. The upper layer is not mapped: what a container
- *	writes is owned by the ids it runs as.
+ *	writes is owned by the ids it runs as. Without the flag it must be 0.
  * @attr: MOUNT_ATTR_* of the mount, as fsmount(2) takes them
  * @layerset_fd: with &OVLTREE_TREE_LAYERSET, a layer set in place of @lower; then
  *	@lower and @nr_lower must be 0. Without the flag it must be 0.
