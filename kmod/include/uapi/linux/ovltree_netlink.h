@@ -30,11 +30,12 @@ enum ovltree_reason {
 };
 
 /**
- * enum ovltree_detach_flags - As MNT_DETACH and MNT_FORCE of umount(2).
+ * enum ovltree_detach_flags - As MNT_DETACH and MNT_FORCE of umount(2); with
+ *   the values of OVLTREE_DETACH_* of the ioctl.
  */
 enum ovltree_detach_flags {
-	OVLTREE_DETACH_FLAGS_LAZY = 1,
-	OVLTREE_DETACH_FLAGS_FORCE = 2,
+	OVLTREE_DETACH_FLAGS_LAZY = 2,
+	OVLTREE_DETACH_FLAGS_FORCE = 4,
 };
 
 enum {
