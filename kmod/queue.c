@@ -279,7 +279,7 @@ static bool request_waits(struct ovlt_request *request)
 
 static u64 request_deadline(const struct ovlt_request *request)
 {
-	return request->submitted + request->deadline_ms * NSEC_PER_MSEC;
+	return request->submitted + (u64)request->deadline_ms * NSEC_PER_MSEC;
 }
 
 /**

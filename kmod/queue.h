@@ -152,7 +152,7 @@ struct ovlt_stats {
  * @stats: counters
  */
 struct ovlt_queue {
-	struct mutex lock; /* outermost: mount locks are not taken under it */
+	struct mutex lock; /* in cb_lock; mount locks are not taken under it */
 	struct net *net;
 	struct xarray socks;
 	struct xarray requests;
