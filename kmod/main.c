@@ -40,8 +40,10 @@ static int __init ovltree_init(void)
 	if (err)
 		return err;
 	err = misc_register(&ovltree_dev);
-	if (err)
+	if (err) {
 		ovlt_netlink_exit();
+		ovlt_shutdown_exit();
+	}
 	return err;
 }
 
