@@ -13,6 +13,7 @@
 #include <linux/llist.h>
 #include <linux/mnt_batch.h>
 #include <linux/overlayfs.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
@@ -131,7 +132,8 @@ void ovlt_detach_mounts(struct mnt_batch *mounts)
 		llist_add(&lazy->node, &lazy_supers);
 		queue_delayed_work(system_unbound_wq, &lazy_work, OVLT_LAZY_DELAY);
 	}
-	supers_end(supers, 1);
+	/* Mounts that a kernel thread puts are another worker's, at any time */
+	supers_end(supers, current->flags & PF_KTHREAD ? 0 : 1);
 }
 
 /**
