@@ -218,6 +218,19 @@ static int try_attach(struct request *request, struct ovlt_ctx *ctx,
 	return status;
 }
 
+/* The device is ours, not one that the other mount namespace may have. */
+static int open_backend(struct request *request, struct ovlt_ctx *ctx)
+{
+	char why[OVLTREE_MESSAGE_MAX] = "";
+	struct ovlt_info info;
+	int err = ovlt_ctx_get_info(ctx, &info, sizeof(info));
+
+	if (!err)
+		return EXIT_SUCCESS;
+	ovlt_ctx_get_error(ctx, why, sizeof(why));
+	return fail_target(request, to_status(err), err, why);
+}
+
 static int run(struct request *request, struct ovlt_ctx *ctx)
 {
 	struct mapping mapping;
@@ -228,6 +241,8 @@ static int run(struct request *request, struct ovlt_ctx *ctx)
 	if (err)
 		status = fail_target(request, to_usage(err), err,
 				     mapping.message);
+	if (!status && request->mntns && !request->fake)
+		status = open_backend(request, ctx);
 	if (!status && request->mntns)
 		status = enter_mntns(request->mntns);
 	if (!status && !request->fake) {
