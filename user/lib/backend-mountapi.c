@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -233,11 +234,20 @@ static int attach_in_mntns(struct attach *attach)
 static int undo_here(void *arg)
 {
 	struct attach *attach = arg;
+	char link[32];
+	int err;
 
-	/* Needs no path, and so neither procfs nor luck. */
-	if (fchdir(attach->mnt_fd) || umount2(".", MNT_DETACH))
-		return -errno;
-	return 0;
+	/* Needs no path, and so neither procfs nor luck, but a folder. */
+	if (!fchdir(attach->mnt_fd))
+		err = umount2(".", MNT_DETACH);
+	else if (errno == ENOTDIR) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d",
+			 attach->mnt_fd);
+		err = umount2(link, MNT_DETACH);
+	} else {
+		err = -1;
+	}
+	return err ? -errno : 0;
 }
 
 /* Always in a thread, as it changes the working folder. */

@@ -871,6 +871,30 @@ static void all_or_nothing(void)
 	teardown();
 }
 
+/* What is undone may be a file on a file. */
+static void all_or_nothing_of_files(void)
+{
+	struct ovlt_tree *bad = make_tree("lowerdir=none:l1");
+	struct ovlt_batch *batch;
+	int file;
+
+	setup();
+	put("f", "below");
+	file = open_tree(AT_FDCWD, "l1/a", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	ASSERT(file >= 0);
+	batch = ovlt_batch_new(ctx, OVLT_ALL);
+	ASSERT(batch);
+	ASSERT_EQ(0, ovlt_batch_add_mount(batch, file, AT_FDCWD, "f", 0));
+	ASSERT_EQ(1, ovlt_batch_add_tree(batch, bad, AT_FDCWD, "m", 0));
+	ASSERT_EQ(2, ovlt_batch_attach(batch));
+	ASSERT_EQ(-ECANCELED, outcome_of(batch, 0).error);
+	ASSERT_STR("below", get("f"));
+	ovlt_batch_unref(batch);
+	ovlt_tree_unref(bad);
+	close(file);
+	teardown();
+}
+
 static void all_or_nothing_all_well(void)
 {
 	struct ovlt_tree *tree;
@@ -1686,6 +1710,7 @@ static const struct test tests[] = {
 	TEST(same_target_twice),
 	TEST(entries_stand_alone),
 	TEST(all_or_nothing),
+	TEST(all_or_nothing_of_files),
 	TEST(all_or_nothing_all_well),
 	TEST(big_batch),
 	TEST(batch_runs_again),
