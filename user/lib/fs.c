@@ -242,41 +242,58 @@ static int add_lower(struct ovlt_fs *fs, unsigned int index)
 	return err;
 }
 
+/* Append a layer to @value, whose length is @len; its name may need @fd. */
+static int append_lower(struct ovlt_fs *fs, unsigned int index, char *value,
+			size_t *len, int *fd)
+{
+	const struct ovlt_file *file = &fs->entry->tree->lower[index];
+	const char *colons = (file->flags & OVLT_DATA) ? "::" : ":";
+	char *name = NULL, *escaped = NULL;
+	int err;
+
+	err = layer_name(fs, file, fd, &name);
+	if (!err) {
+		escaped = escape(name, ":");
+		err = escaped ? 0 : -ENOMEM;
+	}
+	if (err)
+		err = ovlt_entry_blame(fs->entry, err, OVLTREE_FIELD_LOWER,
+				       index);
+	else
+		*len += snprintf(value + *len, VALUE_MAX_SIZE - *len, "%s%s",
+				 index ? colons : "", escaped);
+	free(escaped);
+	free(name);
+	if (!err && *len >= VALUE_MAX_SIZE)
+		err = ovlt_entry_fail(
+			fs->entry, -E2BIG, OVLTREE_FIELD_LOWER, index,
+			"this kernel takes 255 bytes of names of layers");
+	return err;
+}
+
 /* Before Linux 6.8 all lower layers are one value, and so less than 256 bytes. */
 static int set_lowerdir(struct ovlt_fs *fs)
 {
-	struct ovlt_tree *tree = fs->entry->tree;
+	unsigned int nr = fs->entry->tree->nr_lower, nr_fds = 0;
+	int *fds = calloc(nr, sizeof(*fds));
 	char value[VALUE_MAX_SIZE] = "";
 	size_t len = 0;
+	int err = 0;
 
-	for (unsigned int i = 0; i < tree->nr_lower; i++) {
-		const struct ovlt_file *file = &tree->lower[i];
-		const char *colons = (file->flags & OVLT_DATA) ? "::" : ":";
-		char *name = NULL, *escaped = NULL;
-		int fd, err;
-
-		err = layer_name(fs, file, &fd, &name);
-		if (!err) {
-			escaped = escape(name, ":");
-			err = escaped ? 0 : -ENOMEM;
-		}
-		if (!err)
-			len += snprintf(value + len, sizeof(value) - len,
-					"%s%s", i ? colons : "", escaped);
-		free(escaped);
-		free(name);
-		ovlt_close(fd);
-		if (err)
-			return ovlt_entry_blame(fs->entry, err,
-						OVLTREE_FIELD_LOWER, i);
-		if (len >= sizeof(value))
-			return ovlt_entry_fail(
-				fs->entry, -E2BIG, OVLTREE_FIELD_LOWER, i,
-				"this kernel takes 255 bytes of names of layers");
+	if (!fds)
+		return ovlt_entry_blame(fs->entry, -ENOMEM, OVLTREE_FIELD_NONE,
+					0);
+	while (!err && nr_fds < nr) {
+		fds[nr_fds] = -1;
+		err = append_lower(fs, nr_fds, value, &len, &fds[nr_fds]);
+		nr_fds++;
 	}
-	if (fsconfig(fs->fd, FSCONFIG_SET_STRING, "lowerdir", value, 0))
-		return fs_fail(fs, -errno, OVLTREE_FIELD_LOWER, 0);
-	return 0;
+	if (!err && fsconfig(fs->fd, FSCONFIG_SET_STRING, "lowerdir", value, 0))
+		err = fs_fail(fs, -errno, OVLTREE_FIELD_LOWER, 0);
+	while (nr_fds)
+		ovlt_close(fds[--nr_fds]);
+	free(fds);
+	return err;
 }
 
 int ovlt_fs_set_lower(struct ovlt_fs *fs)
