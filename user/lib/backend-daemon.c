@@ -106,13 +106,23 @@ static void end(struct work *work, unsigned int index,
 		entry->result.dev = id.dev;
 }
 
-/* Take what has ended; -EAGAIN when nothing has in time. */
+/*
+ * Take what has ended; -EAGAIN when nothing has in time. A signal is no reason to
+ * go without having seen what a daemon does: there is an end, for requests have a
+ * deadline.
+ */
 static int take_ended(struct work *work, int timeout_ms)
 {
 	struct ovlt_event event;
-	int err =
-		ovlt_queue_wait(work->queue, timeout_ms, &event, sizeof(event));
+	int err;
 
+	do
+		err = ovlt_queue_wait(work->queue, timeout_ms, &event,
+				      sizeof(event));
+	while (err == -EINTR);
+	/* Results have room in the buffer, and aren't lost */
+	if (!err && event.type != OVLT_EVENT_DONE)
+		err = -EPROTO;
 	for (unsigned int i = 0; !err && i < work->nr; i++)
 		if (work->ids[i] == event.request.id) {
 			end(work, i, &event.request);
@@ -267,6 +277,22 @@ out:
 	return err;
 }
 
+/* After @err nothing more is heard of what is open. */
+static void take_back(struct work *work, int err)
+{
+	for (unsigned int i = 0; i < work->nr; i++) {
+		if (!work->ids[i])
+			continue;
+		if (!ovlt_queue_cancel(work->queue, work->ids[i]))
+			ovlt_entry_blame(work->entries[i], err,
+					 OVLTREE_FIELD_NONE, 0);
+		else
+			ovlt_entry_fail(work->entries[i], -EINPROGRESS,
+					OVLTREE_FIELD_NONE, 0,
+					"it may be done: %s", strerror(-err));
+	}
+}
+
 /* Entries that have failed already are left alone. */
 static int run(struct ovlt_ctx *ctx, unsigned int kind,
 	       struct ovlt_entry **entries, unsigned int nr,
@@ -300,11 +326,8 @@ static int run(struct ovlt_ctx *ctx, unsigned int kind,
 	err = run_direct(&work);
 	while (!err && work.nr_open)
 		err = take_ended(&work, -1);
-	/* Closing takes back what is open, which is then nobody's. */
-	for (unsigned int i = 0; err && i < nr; i++)
-		if (work.ids[i])
-			ovlt_entry_blame(entries[i], err, OVLTREE_FIELD_NONE,
-					 0);
+	if (err)
+		take_back(&work, err);
 	err = 0;
 out:
 	ovlt_queue_free(work.queue);
@@ -347,25 +370,45 @@ static int prepare_trees(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 	return err;
 }
 
-/* All or nothing is a batch already, and goes where it stays one. */
+static int attach_some(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
+		       unsigned int nr, struct ovlt_times *times)
+{
+	int err = prepare_trees(ctx, entries, nr, times);
+
+	if (!err)
+		err = run(ctx, OVLTREE_KIND_ATTACH, entries, nr, times);
+	/* As with a tree that is attached directly, there is nothing to take. */
+	for (unsigned int i = 0; i < nr; i++)
+		ovlt_entry_close(entries[i]);
+	return err;
+}
+
+/*
+ * As many at a time as there may be descriptors for. All or nothing is a batch
+ * already, and goes where it stays one.
+ */
 static int daemon_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 			 unsigned int nr, unsigned int flags,
 			 struct ovlt_times *times)
 {
-	int err;
+	unsigned int done = 0, max = ovlt_fds_max() ?: 1;
+	int err = 0;
 
 	if (flags & OVLT_ALL)
 		return ovlt_backend_ioctl.attach(ctx, entries, nr, flags,
 						 times);
-	err = prepare_trees(ctx, entries, nr, times);
-	if (!err)
-		err = run(ctx, OVLTREE_KIND_ATTACH, entries, nr, times);
-	/* As with a tree that is attached directly, there is nothing to take. */
-	for (unsigned int i = 0; i < nr; i++) {
-		ovlt_close(entries[i]->out_fd);
-		entries[i]->out_fd = -1;
+	while (!err && done < nr) {
+		unsigned int some = nr - done < max ? nr - done : max;
+
+		err = attach_some(ctx, &entries[done], some, times);
+		/* An error is for a batch of which nothing has been done. */
+		if (err && !done)
+			return err;
+		done += err ? 0 : some;
 	}
-	return err;
+	while (done < nr)
+		ovlt_entry_blame(entries[done++], err, OVLTREE_FIELD_NONE, 0);
+	return 0;
 }
 
 static int daemon_detach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/sysmacros.h>
 
 #include "private.h"
@@ -347,14 +346,6 @@ static int prepare(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 	return ovlt_parallel(ctx, run_prepare, entries, nr, flags, times);
 }
 
-/* Half of the descriptors are left to the rest of the program. */
-static bool has_room(unsigned int nr)
-{
-	struct rlimit limit;
-
-	return getrlimit(RLIMIT_NOFILE, &limit) || nr <= limit.rlim_cur / 2;
-}
-
 static bool lacks_fds(struct ovlt_entry **entries, unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++)
@@ -410,7 +401,8 @@ static int attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 	for (unsigned int i = 0; i < nr; i++)
 		if (entries[i]->kind == OVLT_KIND_TREE)
 			trees[nr_trees++] = entries[i];
-	apart = ovlt_parallel_nr(ctx, nr_trees) > 1 && has_room(nr_trees);
+	apart = ovlt_parallel_nr(ctx, nr_trees) > 1 &&
+		nr_trees <= ovlt_fds_max();
 	if (apart) {
 		err = prepare(ctx, trees, nr_trees, flags, times);
 		apart = !lacks_fds(trees, nr_trees);

@@ -597,7 +597,11 @@ OVLT_EXPORT int ovlt_batch_prepare(struct ovlt_batch *batch)
  *
  * With the mount-api backends the entries of an all-or-nothing batch are seen
  * before the others have succeeded, and each of its trees has a descriptor
- * open until the end.
+ * open until the end. With "daemon" so have the trees of any other batch, for as
+ * many at a time as half of the descriptors that the process may have.
+ *
+ * Nor does a signal end the wait for a daemon: what it may have attached already
+ * is waited for. An entry of which that can't be told has -EINPROGRESS.
  *
  * Thread rules: the thread that uses @batch. Since: 0.1.
  *
@@ -744,7 +748,7 @@ ovlt_batch_take_layerset(struct ovlt_batch *batch, unsigned int index)
  * @wait_ns: gets the nanoseconds spent waiting for them; may be NULL
  * @hold_ns: gets the nanoseconds that the mount table was locked; may be NULL
  *
- * Only the ioctl backend knows, others say 0.
+ * The mount-api backends don't know, and say 0.
  *
  * Thread rules: the thread that uses @batch. Since: 0.1.
  */

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "private.h"
@@ -58,6 +59,16 @@ int ovlt_file_open(const struct ovlt_file *file)
 		return -EINVAL;
 	}
 	return fd;
+}
+
+/* Half of the descriptors that there may be are left to the rest of the program. */
+unsigned int ovlt_fds_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur / 2 > UINT_MAX)
+		return UINT_MAX;
+	return limit.rlim_cur / 2;
 }
 
 /* The path at which the kernel sees a file; NULL with errno on failure. */

@@ -112,6 +112,7 @@ int ovlt_file_set(struct ovlt_file *file, int fd, const char *path,
 		  unsigned int flags);
 void ovlt_file_clear(struct ovlt_file *file);
 int ovlt_file_open(const struct ovlt_file *file);
+unsigned int ovlt_fds_max(void);
 
 /**
  * struct ovlt_layerset - lower layers that many trees have in common

@@ -6,6 +6,7 @@
  */
 #include <stdarg.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "harness.h"
@@ -13,13 +14,13 @@
 #define ID 100
 
 /* What the module was given, and by which command. */
-static struct ovltree_attach attached[8];
+static struct ovltree_attach attached[32];
 static unsigned int nr_prepared, nr_attached, nr_detached;
 
 /* What the queue was given; request i has the id ID + i. */
-static struct ovlt_submit submitted[8];
-static char submitted_name[8][OVLTREE_NAME_MAX + 1];
-static bool told[8];
+static struct ovlt_submit submitted[32];
+static char submitted_name[32][OVLTREE_NAME_MAX + 1];
+static bool told[32];
 static unsigned int nr_submitted, nr_told;
 
 /* What it answers: to opening it, to each submission but those before it. */
@@ -28,6 +29,8 @@ static int refusal;
 static unsigned int refuse_from, refuse_to = -1U;
 static int result_error;
 static bool no_daemon;
+static unsigned int interruptions;
+static int wait_error;
 
 int __wrap_open(const char *path, int flags, ...);
 int __real_open(const char *path, int flags, ...);
@@ -74,7 +77,7 @@ int __wrap_ioctl(int fd, unsigned long command, ...)
 		return answer_batch(command, arg);
 	info = arg;
 	info->version = OVLTREE_UAPI_VERSION;
-	info->max_entries = 8;
+	info->max_entries = 32;
 	return 0;
 }
 
@@ -147,6 +150,12 @@ int __wrap_ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
 	unsigned int last;
 
 	(void)queue;
+	if (interruptions) {
+		interruptions--;
+		return -EINTR;
+	}
+	if (wait_error)
+		return wait_error;
 	if (nr_told == nr_submitted) {
 		/* Nothing will come. */
 		ASSERT(timeout_ms >= 0);
@@ -169,6 +178,14 @@ int __wrap_ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
 	if (result_error)
 		strcpy(event->request.message, "it didn't work");
 	return 0;
+}
+
+/* The daemon has begun with each but the first. */
+int __wrap_ovlt_queue_cancel(struct ovlt_queue *queue, uint64_t id);
+int __wrap_ovlt_queue_cancel(struct ovlt_queue *queue, uint64_t id)
+{
+	(void)queue;
+	return id == ID ? 0 : -ENOENT;
 }
 
 static struct ovlt_ctx *setup(unsigned int refused, unsigned int wait_ms)
@@ -277,6 +294,52 @@ static void results_fail(void)
 	ASSERT_EQ(1, ovlt_batch_attach(batch));
 	ASSERT_EQ(-EPERM, outcome_of(batch, 0).error);
 	ASSERT_STR("it is said why", outcome_of(batch, 0).message);
+	ASSERT_EQ(0, nr_attached);
+	ovlt_batch_unref(batch);
+	ovlt_ctx_unref(ctx);
+}
+
+/* A signal doesn't make it forget what the daemon does. */
+static void interrupted(void)
+{
+	struct ovlt_ctx *ctx = setup(OVLT_REFUSED_DIRECT, 0);
+	struct ovlt_batch *batch = batch_of(ctx, 2, 0);
+
+	interruptions = 3;
+	ASSERT_EQ(0, ovlt_batch_attach(batch));
+	ASSERT_EQ(0, interruptions);
+	ASSERT_EQ(ID * (1ULL << 32), outcome_of(batch, 0).mnt_id);
+	ovlt_batch_unref(batch);
+	ovlt_ctx_unref(ctx);
+}
+
+/* Nor does it say that nothing is done when that isn't known. */
+static void lost_results(void)
+{
+	struct ovlt_ctx *ctx = setup(OVLT_REFUSED_DIRECT, 0);
+	struct ovlt_batch *batch = batch_of(ctx, 2, 0);
+
+	wait_error = -ENOMEM;
+	ASSERT_EQ(2, ovlt_batch_attach(batch));
+	ASSERT_EQ(-ENOMEM, outcome_of(batch, 0).error);
+	ASSERT_EQ(-EINPROGRESS, outcome_of(batch, 1).error);
+	ASSERT_EQ(0, nr_attached);
+	ovlt_batch_unref(batch);
+	ovlt_ctx_unref(ctx);
+}
+
+/* What the process may have is enough, whatever the number of trees. */
+static void few_descriptors(void)
+{
+	struct ovlt_ctx *ctx = setup(OVLT_REFUSED_DIRECT, 0);
+	struct ovlt_batch *batch = batch_of(ctx, 24, 0);
+	struct rlimit limit;
+
+	ASSERT(!getrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_cur = 2 * (count_fds() + 2);
+	ASSERT(limit.rlim_cur / 2 < 24 && !setrlimit(RLIMIT_NOFILE, &limit));
+	ASSERT_EQ(0, ovlt_batch_attach(batch));
+	ASSERT_EQ(24, nr_submitted);
 	ASSERT_EQ(0, nr_attached);
 	ovlt_batch_unref(batch);
 	ovlt_ctx_unref(ctx);
@@ -437,6 +500,7 @@ static void options(void)
 
 static const struct test tests[] = {
 	TEST(submits_trees),  TEST(submits_detach),    TEST(results_fail),
+	TEST(interrupted),    TEST(lost_results),      TEST(few_descriptors),
 	TEST(refused_direct), TEST(refused_partly),    TEST(refused_fail),
 	TEST(refused_wait),   TEST(refused_wait_ends), TEST(room_for_results),
 	TEST(all_or_nothing), TEST(without_family),    TEST(options),
