@@ -88,6 +88,7 @@ struct queue {
 	size_t size;
 };
 
+struct waiting *queue_find(const struct queue *queue, uint64_t id);
 int queue_add(struct queue *queue, const struct ovlt_request *request,
 	      uint64_t now);
 void queue_remove(struct queue *queue, uint64_t id);

@@ -8,7 +8,8 @@
 
 #include "daemon.h"
 
-static struct waiting *find(const struct queue *queue, uint64_t id)
+/* NULL when it isn't known. */
+struct waiting *queue_find(const struct queue *queue, uint64_t id)
 {
 	for (size_t i = 0; i < queue->nr; i++)
 		if (queue->requests[i].id == id)
@@ -19,7 +20,7 @@ static struct waiting *find(const struct queue *queue, uint64_t id)
 int queue_add(struct queue *queue, const struct ovlt_request *request,
 	      uint64_t now)
 {
-	struct waiting *known = find(queue, request->id);
+	struct waiting *known = queue_find(queue, request->id);
 	struct waiting *requests;
 	uint64_t since;
 	size_t size;
@@ -53,7 +54,7 @@ int queue_add(struct queue *queue, const struct ovlt_request *request,
 
 void queue_remove(struct queue *queue, uint64_t id)
 {
-	struct waiting *request = find(queue, id);
+	struct waiting *request = queue_find(queue, id);
 
 	if (request)
 		*request = queue->requests[--queue->nr];

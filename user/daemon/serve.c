@@ -219,14 +219,6 @@ uint64_t server_due(const struct server *server)
 			 batch_bound(&limits));
 }
 
-static const struct waiting *find(const struct queue *queue, uint64_t id)
-{
-	for (size_t i = 0; i < queue->nr; i++)
-		if (queue->requests[i].id == id)
-			return &queue->requests[i];
-	return NULL;
-}
-
 static void count_result(struct server *server, unsigned int kind,
 			 const struct ovlt_result *result)
 {
@@ -258,7 +250,8 @@ static int commit(struct server *server, struct ovlt_ctx *ctx,
 	if (!batch)
 		return -ENOMEM;
 	for (size_t i = 0; err >= 0 && i < nr; i++) {
-		const struct waiting *request = find(&server->queue, ids[i]);
+		const struct waiting *request =
+			queue_find(&server->queue, ids[i]);
 
 		if (!request || request->kind != kind)
 			continue;
