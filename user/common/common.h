@@ -14,4 +14,12 @@ int common_fill_tree(struct ovlt_tree *tree, const char *source,
 		     char *const options[], size_t nr);
 const char *common_why(const struct ovlt_result *result);
 
+struct libmnt_table;
+struct libmnt_fs;
+
+struct libmnt_table *common_mountinfo(void);
+uint64_t common_mount_id(const char *path, unsigned int mask);
+struct libmnt_fs *common_find_mount(struct libmnt_table *table,
+				    const char *path);
+
 #endif /* COMMON_H */

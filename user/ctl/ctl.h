@@ -100,13 +100,6 @@ void ctl_print_json(struct cJSON *json);
 void ctl_add_result(struct cJSON *json, const struct ovlt_result *result);
 void ctl_add_u64(struct cJSON *json, const char *name, uint64_t value);
 
-struct libmnt_table;
-struct libmnt_fs;
-
-struct libmnt_table *ctl_mountinfo(void);
-uint64_t ctl_mount_id(const char *path, unsigned int mask);
-struct libmnt_fs *ctl_find_mount(struct libmnt_table *table, const char *path);
-
 int cmd_attach(struct ctl *ctl, int argc, char *argv[]);
 int cmd_detach(struct ctl *ctl, int argc, char *argv[]);
 int cmd_doctor(struct ctl *ctl, int argc, char *argv[]);

@@ -537,7 +537,7 @@ static void check_target(struct doctor *doctor, struct libmnt_table *table,
 		     "%s: %s", target, strerror(errno));
 		return;
 	}
-	fs = ctl_find_mount(table, target);
+	fs = common_find_mount(table, target);
 	if (!fs) {
 		tell(doctor, FAIL, "target",
 		     "enter the mount namespace that it is in",
@@ -561,7 +561,7 @@ static void check_target(struct doctor *doctor, struct libmnt_table *table,
 static int examine(struct ctl *ctl, const char *target)
 {
 	struct doctor doctor = { 0 };
-	struct libmnt_table *table = ctl_mountinfo();
+	struct libmnt_table *table = common_mountinfo();
 
 	if (ctl->json)
 		doctor.json = cJSON_CreateArray();

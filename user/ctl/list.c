@@ -83,8 +83,9 @@ static struct overlay get_overlay(struct libmnt_table *table,
 		.target = mnt_fs_get_target(fs),
 	};
 
-	if (ctl_find_mount(table, overlay.target) == fs)
-		overlay.id = ctl_mount_id(overlay.target, STATX_MNT_ID_UNIQUE);
+	if (common_find_mount(table, overlay.target) == fs)
+		overlay.id =
+			common_mount_id(overlay.target, STATX_MNT_ID_UNIQUE);
 	if (mnt_fs_get_fs_options(fs))
 		count_layers(&overlay, mnt_fs_get_fs_options(fs));
 	return overlay;
@@ -118,7 +119,7 @@ static void print_overlay(const struct overlay *overlay)
 
 static int list(struct ctl *ctl)
 {
-	struct libmnt_table *table = ctl_mountinfo();
+	struct libmnt_table *table = common_mountinfo();
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
 	cJSON *array = cJSON_CreateArray();
 	struct libmnt_fs *fs;

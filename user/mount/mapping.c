@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/common.h"
 #include "mount.h"
 
 static int mapping_fail(struct mapping *mapping, int err, const char *fmt, ...)
@@ -115,26 +116,12 @@ static struct libmnt_table *read_mountinfo(struct mapping *mapping)
 
 static bool is_idmapped(struct libmnt_table *table, const char *path)
 {
-	struct libmnt_iter *iter;
-	struct libmnt_fs *fs;
-	struct statx stx;
-	bool ret = false;
+	struct libmnt_fs *fs = common_find_mount(table, path);
+	const char *options = fs ? mnt_fs_get_vfs_options(fs) : NULL;
 
 	/* What can't be looked up is for the library to complain about. */
-	if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, STATX_MNT_ID, &stx))
-		return false;
-	iter = mnt_new_iter(MNT_ITER_FORWARD);
-	while (iter && !mnt_table_next_fs(table, iter, &fs)) {
-		const char *options = mnt_fs_get_vfs_options(fs);
-
-		if ((uint64_t)mnt_fs_get_id(fs) != stx.stx_mnt_id)
-			continue;
-		ret = options &&
-		      !mnt_optstr_get_option(options, "idmapped", NULL, NULL);
-		break;
-	}
-	mnt_free_iter(iter);
-	return ret;
+	return options &&
+	       !mnt_optstr_get_option(options, "idmapped", NULL, NULL);
 }
 
 /*

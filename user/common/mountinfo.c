@@ -6,16 +6,16 @@
 #include <libmount/libmount.h>
 #include <sys/stat.h>
 
-#include "ctl.h"
+#include "common.h"
 
 /* NULL with errno. */
-struct libmnt_table *ctl_mountinfo(void)
+struct libmnt_table *common_mountinfo(void)
 {
 	return mnt_new_table_from_file("/proc/self/mountinfo");
 }
 
 /* The id that @mask asks for of the mount that a path leads to, or 0. */
-uint64_t ctl_mount_id(const char *path, unsigned int mask)
+uint64_t common_mount_id(const char *path, unsigned int mask)
 {
 	struct statx stx;
 
@@ -27,9 +27,10 @@ uint64_t ctl_mount_id(const char *path, unsigned int mask)
 }
 
 /* The mount that a path leads to; NULL when there is none. */
-struct libmnt_fs *ctl_find_mount(struct libmnt_table *table, const char *path)
+struct libmnt_fs *common_find_mount(struct libmnt_table *table,
+				    const char *path)
 {
-	uint64_t id = ctl_mount_id(path, STATX_MNT_ID);
+	uint64_t id = common_mount_id(path, STATX_MNT_ID);
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
 	struct libmnt_fs *fs, *found = NULL;
 
