@@ -6,6 +6,7 @@
 #define COMMON_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "libovltree.h"
 
@@ -13,6 +14,8 @@ int common_append_options(char **options, const char *more);
 int common_fill_tree(struct ovlt_tree *tree, const char *source,
 		     char *const options[], size_t nr);
 const char *common_why(const struct ovlt_result *result);
+
+void common_print_metrics(FILE *file, const struct ovlt_stats *stats);
 
 struct libmnt_table;
 struct libmnt_fs;

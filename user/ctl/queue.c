@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "ctl.h"
-#include "../daemon/prometheus.h"
 
 static const char *kind_name(unsigned int kind)
 {
@@ -159,7 +158,7 @@ static int show_metrics(struct ctl *ctl, struct ovlt_queue *queue)
 
 	(void)ctl;
 	if (!err)
-		metrics_print_stats(stdout, &stats);
+		common_print_metrics(stdout, &stats);
 	return err;
 }
 

@@ -11,9 +11,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/common.h"
 #include "libovltree.h"
-
-#include "prometheus.h"
 
 #define CONFIG_FILE "/etc/ovltree/ovltreed.conf"
 

@@ -136,7 +136,7 @@ int metrics_write(const char *path, const struct metrics *metrics,
 	if (!file)
 		return -errno;
 	fchmod(fileno(file), 0644);
-	metrics_print_stats(file, stats);
+	common_print_metrics(file, stats);
 	metrics_print(file, metrics, queued);
 	bad = ferror(file);
 	bad |= fclose(file) != 0;

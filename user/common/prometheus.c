@@ -5,7 +5,7 @@
  */
 #include <inttypes.h>
 
-#include "prometheus.h"
+#include "common.h"
 
 static void print(FILE *file, const char *name, const char *type,
 		  const char *help, uint64_t value)
@@ -17,7 +17,7 @@ static void print(FILE *file, const char *name, const char *type,
 		name, help, name, type, name, value);
 }
 
-void metrics_print_stats(FILE *file, const struct ovlt_stats *stats)
+void common_print_metrics(FILE *file, const struct ovlt_stats *stats)
 {
 	print(file, "submitted_total", "counter", "Requests submitted.",
 	      stats->submitted);
