@@ -15,6 +15,7 @@ int common_fill_tree(struct ovlt_tree *tree, const char *source,
 		     char *const options[], size_t nr);
 const char *common_why(const struct ovlt_result *result);
 
+const char *common_kind_name(unsigned int kind);
 void common_print_metrics(FILE *file, const struct ovlt_stats *stats);
 
 struct libmnt_table;

@@ -85,8 +85,7 @@ static cJSON *event_json(const struct ovlt_event *event)
 
 static void print_done(const struct ovlt_request *request)
 {
-	printf("%" PRIu64 " %s", request->id,
-	       request->kind == OVLTREE_KIND_ATTACH ? "attach" : "detach");
+	printf("%" PRIu64 " %s", request->id, common_kind_name(request->kind));
 	if (request->error)
 		printf(" failed: %s%s%s", request->message,
 		       request->message[0] ? ": " : "",

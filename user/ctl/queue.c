@@ -11,17 +11,6 @@
 
 #include "ctl.h"
 
-static const char *kind_name(unsigned int kind)
-{
-	switch (kind) {
-	case OVLTREE_KIND_ATTACH:
-		return "attach";
-	case OVLTREE_KIND_DETACH:
-		return "detach";
-	}
-	return "unknown";
-}
-
 /* Prints why when it fails. */
 struct ovlt_queue *ctl_open_queue(unsigned int flags)
 {
@@ -41,7 +30,7 @@ struct cJSON *ctl_request_json(const struct ovlt_request *request)
 	cJSON *json = cJSON_CreateObject();
 
 	ctl_add_u64(json, "id", request->id);
-	cJSON_AddStringToObject(json, "kind", kind_name(request->kind));
+	cJSON_AddStringToObject(json, "kind", common_kind_name(request->kind));
 	cJSON_AddStringToObject(json, "name", request->name);
 	cJSON_AddNumberToObject(json, "priority", request->priority);
 	cJSON_AddNumberToObject(json, "deadline_ms", request->deadline_ms);
@@ -59,10 +48,11 @@ void ctl_print_request(const struct ovlt_request *request)
 	printf("%" PRIu64
 	       " %s age %.1f ms, deadline %u ms, priority %u, pid %u, uid %u, cgroup %" PRIu64
 	       ", userns %u%s%s\n",
-	       request->id, kind_name(request->kind), request->age_ns / 1e6,
-	       request->deadline_ms, request->priority, request->pid,
-	       request->uid, request->cgroup_id, request->userns_id,
-	       request->name[0] ? ", name " : "", request->name);
+	       request->id, common_kind_name(request->kind),
+	       request->age_ns / 1e6, request->deadline_ms, request->priority,
+	       request->pid, request->uid, request->cgroup_id,
+	       request->userns_id, request->name[0] ? ", name " : "",
+	       request->name);
 }
 
 static int add_json(void *data, const struct ovlt_request *request)

@@ -9,14 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <linux/ovltree_netlink.h>
-
 #include "daemon.h"
-
-static const char *const kinds[] = {
-	[OVLTREE_KIND_ATTACH] = "attach",
-	[OVLTREE_KIND_DETACH] = "detach",
-};
 
 /* Requests in a batch; powers of two. */
 #define SIZE_UNIT 1
@@ -87,7 +80,7 @@ void metrics_print(FILE *file, const struct metrics *metrics, size_t queued)
 	head(file, "done_total", "counter", "Requests that ended well.");
 	for (unsigned int i = 0; i < 2; i++)
 		fprintf(file, "ovltreed_done_total{kind=\"%s\"} %" PRIu64 "\n",
-			kinds[i], metrics->done[i]);
+			common_kind_name(i), metrics->done[i]);
 	head(file, "errors_total", "counter", "Requests that failed.");
 	for (int i = 1; i < 256; i++)
 		if (metrics->failed[i])
@@ -103,7 +96,7 @@ void metrics_print(FILE *file, const struct metrics *metrics, size_t queued)
 	for (unsigned int i = 0; i < 2; i++)
 		fprintf(file,
 			"ovltreed_batches_total{kind=\"%s\"} %" PRIu64 "\n",
-			kinds[i], metrics->batches[i]);
+			common_kind_name(i), metrics->batches[i]);
 	head(file, "resyncs_total", "counter",
 	     "Times that the queue was read anew.");
 	fprintf(file, "ovltreed_resyncs_total %" PRIu64 "\n", metrics->resyncs);

@@ -231,8 +231,7 @@ static void count_result(struct server *server, unsigned int kind,
 		server->metrics.gone++;
 	} else {
 		server->metrics.failed[err < 256 ? err : 255]++;
-		log_msg(LOG_INFO, "%s: %s%s%s",
-			kind == OVLTREE_KIND_ATTACH ? "attach" : "detach",
+		log_msg(LOG_INFO, "%s: %s%s%s", common_kind_name(kind),
 			result->message, result->message[0] ? ": " : "",
 			strerror(err));
 	}
@@ -268,7 +267,7 @@ static int commit(struct server *server, struct ovlt_ctx *ctx,
 	metrics_batch(&server->metrics, kind, taken, wait, hold);
 	server->cost = batch_learn(server->cost, taken, hold);
 	log_msg(LOG_DEBUG, "%s %u, %d failed, held the locks for %llu us",
-		kind == OVLTREE_KIND_ATTACH ? "attach" : "detach", taken, err,
+		common_kind_name(kind), taken, err,
 		(unsigned long long)hold / 1000);
 	for (unsigned int i = 0; i < taken; i++)
 		count_result(server, kind, ovlt_batch_get_result(batch, i));
