@@ -19,12 +19,6 @@ static const struct feature {
 	{ OVLTREE_FEATURE_LAYERSET, "layerset" },
 };
 
-/* Passed over unless it is asked for. */
-static bool is_automatic(const char *name)
-{
-	return strcmp(name, "daemon") != 0;
-}
-
 /* Find out if a backend works; @why gets the reason if not. */
 static int try_backend(const char *name, char *why, size_t size)
 {
@@ -75,7 +69,7 @@ static cJSON *info_json(const struct ovlt_info *info)
 
 		cJSON_AddStringToObject(item, "backend", ovlt_backend_name(i));
 		cJSON_AddBoolToObject(item, "automatic",
-				      is_automatic(ovlt_backend_name(i)));
+				      ovlt_backend_is_automatic(i));
 		cJSON_AddBoolToObject(item, "works", !err);
 		if (err)
 			cJSON_AddStringToObject(item, "message", why);
@@ -119,7 +113,7 @@ static void print_info(const struct ovlt_info *info)
 		int err = try_backend(name, why, sizeof(why));
 
 		printf("  %s%s: %s\n", name,
-		       is_automatic(name) ? "" : " (when asked for)",
+		       ovlt_backend_is_automatic(i) ? "" : " (when asked for)",
 		       err ? why : "works");
 	}
 }

@@ -18,12 +18,6 @@ static const struct ovlt_backend *const backends[] = {
 	&ovlt_backend_mountns,
 };
 
-/* Only asked for by name: who has a batch already gains nothing by a queue. */
-static bool is_automatic(const struct ovlt_backend *backend)
-{
-	return backend != &ovlt_backend_daemon;
-}
-
 /**
  * ovlt_backend_name() - names of the backends
  * @index: which, from 0
@@ -44,6 +38,21 @@ static bool is_automatic(const struct ovlt_backend *backend)
 OVLT_EXPORT const char *ovlt_backend_name(unsigned int index)
 {
 	return index < ARRAY_SIZE(backends) ? backends[index]->name : NULL;
+}
+
+/**
+ * ovlt_backend_is_automatic() - tell if a backend is chosen unasked
+ * @index: which, as ovlt_backend_name() counts
+ *
+ * Thread rules: none. Since: 0.1.
+ *
+ * Return: 1; 0 if it is only asked for by name, or there is none.
+ */
+OVLT_EXPORT int ovlt_backend_is_automatic(unsigned int index)
+{
+	/* Who has a batch already gains nothing by a queue. */
+	return index < ARRAY_SIZE(backends) &&
+	       backends[index] != &ovlt_backend_daemon;
 }
 
 /**
@@ -170,7 +179,7 @@ int ovlt_ctx_backend(struct ovlt_ctx *ctx, const struct ovlt_backend **backend)
 	if (!ctx->wanted || (err && may_do_without(ctx)))
 		for (size_t i = 0; !ctx->backend && i < ARRAY_SIZE(backends);
 		     i++)
-			if (is_automatic(backends[i]))
+			if (ovlt_backend_is_automatic(i))
 				err = try_backend(ctx, backends[i]);
 	if (ctx->backend)
 		err = 0;

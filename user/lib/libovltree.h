@@ -102,6 +102,7 @@ int ovlt_ctx_get_info(struct ovlt_ctx *ctx, struct ovlt_info *info,
 int ovlt_ctx_get_error(struct ovlt_ctx *ctx, char *text, size_t size);
 
 const char *ovlt_backend_name(unsigned int index);
+int ovlt_backend_is_automatic(unsigned int index);
 
 /* User namespaces for idmaps */
 

@@ -223,6 +223,8 @@ static void context(void)
 	ASSERT_STR("daemon", ovlt_backend_name(0));
 	ASSERT_STR("ioctl", ovlt_backend_name(1));
 	ASSERT(!ovlt_backend_name(4));
+	for (unsigned int i = 0; i < 5; i++)
+		ASSERT_EQ(i >= 1 && i < 4, ovlt_backend_is_automatic(i));
 }
 
 static void log_count(void *data, int priority, const char *message)
