@@ -245,22 +245,25 @@ struct ovlt_submit {
 	unsigned int deadline_ms;
 };
 
+/* In place of an enum ovltree_reason, where a request was taken back or waits. */
+#define OVLT_NOT_COMMITTED UINT32_MAX
+
 /**
  * struct ovlt_request - a request that waits, or that has ended
  * @id: of this request
- * @mnt_id: unique id of the mount
- * @cgroup_id: cgroup of the submitter
- * @age_ns: it waits since
+ * @mnt_id: unique id of the mount, 0 where there is none, or none yet
+ * @cgroup_id: waits: cgroup of the submitter
+ * @age_ns: waits: since so long
  * @queued_ns: ended: time in the queue
  * @wait_ns: ended: time that its batch waited for locks
  * @hold_ns: ended: time that its batch held them
  * @kind: enum ovltree_kind
- * @priority: greater goes first
- * @deadline_ms: after which the kernel commits it itself
- * @pid: process of the submitter, 0 where it can't be seen
- * @uid: user of the submitter
- * @userns_id: user namespace of the submitter
- * @committed_by: ended: enum ovltree_reason
+ * @priority: waits: greater goes first
+ * @deadline_ms: waits: after which the kernel commits it itself
+ * @pid: waits: process of the submitter, 0 where it can't be seen
+ * @uid: waits: user of the submitter
+ * @userns_id: waits: user namespace of the submitter
+ * @committed_by: enum ovltree_reason, or OVLT_NOT_COMMITTED
  * @error: ended: 0 or a negative errno
  * @name: what the submitter calls it
  * @message: ended: why it failed

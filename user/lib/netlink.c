@@ -321,9 +321,11 @@ int ovlt_nl_parse_request(struct nlmsghdr *hdr, struct ovlt_request *request,
 		[OVLTREE_A_REQUEST_SEQ] = { .type = NLA_U64 },
 	};
 	struct nlattr *tb[OVLTREE_A_REQUEST_MAX + 1];
+	struct nlattr *by;
 
 	if (genlmsg_parse(hdr, 0, tb, OVLTREE_A_REQUEST_MAX, policy))
 		return -EPROTO;
+	by = tb[OVLTREE_A_REQUEST_COMMITTED_BY];
 	*request = (struct ovlt_request){
 		.id = get_u64(tb[OVLTREE_A_REQUEST_ID]),
 		.kind = get_u32(tb[OVLTREE_A_REQUEST_KIND]),
@@ -341,7 +343,7 @@ int ovlt_nl_parse_request(struct nlmsghdr *hdr, struct ovlt_request *request,
 		.queued_ns = get_u64(tb[OVLTREE_A_REQUEST_QUEUED]),
 		.wait_ns = get_u64(tb[OVLTREE_A_REQUEST_WAIT]),
 		.hold_ns = get_u64(tb[OVLTREE_A_REQUEST_HOLD]),
-		.committed_by = get_u32(tb[OVLTREE_A_REQUEST_COMMITTED_BY]),
+		.committed_by = by ? nla_get_u32(by) : OVLT_NOT_COMMITTED,
 	};
 	get_string(tb[OVLTREE_A_REQUEST_NAME], request->name,
 		   sizeof(request->name));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What needs no backend: the builders, the parsers, the choice of a backend.
+ * What needs no backend: the builders, the parsers, the choice of a backend, the
+ * kernel's messages.
  */
 #include <linux/mount.h>
 #include <pthread.h>
@@ -8,6 +9,9 @@
 #include <sys/wait.h>
 #include <syslog.h>
 
+#include <netlink/genl/genl.h>
+
+#include "netlink.h"
 #include "private.h"
 
 #include "harness.h"
@@ -361,6 +365,48 @@ static void batch_errors(void)
 	ovlt_ctx_unref(ctx);
 }
 
+/* As the kernel tells the end of a request, from a batch or without one. */
+static struct ovlt_request parse_done(const uint32_t *committed_by)
+{
+	struct nl_msg *msg = nlmsg_alloc();
+	struct ovlt_request request;
+	uint64_t seq;
+
+	ASSERT(msg && genlmsg_put(msg, 0, 0, NLMSG_MIN_TYPE, 0, 0,
+				  OVLTREE_CMD_DONE, OVLTREE_FAMILY_VERSION));
+	ASSERT(!nla_put_u64(msg, OVLTREE_A_REQUEST_ID, 1ULL << 40));
+	ASSERT(!nla_put_u32(msg, OVLTREE_A_REQUEST_KIND, OVLTREE_KIND_DETACH));
+	ASSERT(!nla_put_string(msg, OVLTREE_A_REQUEST_NAME, "me"));
+	ASSERT(!nla_put_s32(msg, OVLTREE_A_REQUEST_ERROR, -ECANCELED));
+	ASSERT(!nla_put_u64(msg, OVLTREE_A_REQUEST_SEQ, 7));
+	if (committed_by)
+		ASSERT(!nla_put_u32(msg, OVLTREE_A_REQUEST_COMMITTED_BY,
+				    *committed_by));
+	ASSERT_EQ(0, ovlt_nl_parse_request(nlmsg_hdr(msg), &request, &seq));
+	ASSERT_EQ(7, seq);
+	nlmsg_free(msg);
+	return request;
+}
+
+static void request_messages(void)
+{
+	static const uint32_t reasons[] = { OVLTREE_REASON_DAEMON,
+					    OVLTREE_REASON_EXIT };
+	struct ovlt_request request = parse_done(NULL);
+
+	ASSERT_EQ(1ULL << 40, request.id);
+	ASSERT_EQ(OVLTREE_KIND_DETACH, request.kind);
+	ASSERT_STR("me", request.name);
+	ASSERT_EQ(-ECANCELED, request.error);
+	ASSERT_STR("", request.message);
+	/* Nobody has committed what was taken back. */
+	ASSERT_EQ(OVLT_NOT_COMMITTED, request.committed_by);
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
+		request = parse_done(&reasons[i]);
+		ASSERT_EQ(reasons[i], request.committed_by);
+	}
+}
+
 static void field_names(void)
 {
 	for (unsigned int i = 0; i <= OVLTREE_FIELD_ID; i++) {
@@ -376,7 +422,7 @@ static const struct test tests[] = {
 	TEST(parse_flags),  TEST(parse_layers),	  TEST(parse_rest),
 	TEST(parse_errors), TEST(builder_errors), TEST(userns),
 	TEST(context),	    TEST(fallback),	  TEST(batch_errors),
-	TEST(field_names),  TEST(layersets),
+	TEST(field_names),  TEST(layersets),	  TEST(request_messages),
 };
 
 int main(void)
