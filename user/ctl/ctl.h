@@ -93,6 +93,7 @@ struct cJSON;
 struct ovlt_queue;
 
 struct ovlt_queue *ctl_open_queue(unsigned int flags);
+struct cJSON *ctl_identity_json(const struct ovlt_request *request);
 struct cJSON *ctl_request_json(const struct ovlt_request *request);
 void ctl_print_request(const struct ovlt_request *request);
 

@@ -44,28 +44,42 @@ static void print_json_line(cJSON *json)
 	cJSON_Delete(json);
 }
 
+static bool is_committed(const struct ovlt_request *request)
+{
+	return request->committed_by != OVLT_NOT_COMMITTED;
+}
+
+/* Who submitted it, and how, was told when it came. */
+static cJSON *done_json(const struct ovlt_request *request)
+{
+	cJSON *json = ctl_identity_json(request);
+
+	cJSON_AddBoolToObject(json, "ok", !request->error);
+	if (request->error)
+		cJSON_AddStringToObject(json, "errno",
+					strerrorname_np(-request->error) ?:
+						"unknown");
+	cJSON_AddStringToObject(json, "message", request->message);
+	ctl_add_u64(json, "queued_ns", request->queued_ns);
+	if (!is_committed(request))
+		return json;
+	ctl_add_u64(json, "wait_ns", request->wait_ns);
+	ctl_add_u64(json, "hold_ns", request->hold_ns);
+	cJSON_AddStringToObject(json, "committed_by",
+				reason_name(request->committed_by));
+	return json;
+}
+
 static cJSON *event_json(const struct ovlt_event *event)
 {
-	const struct ovlt_request *request = &event->request;
 	cJSON *json;
 
 	switch (event->type) {
 	case OVLT_EVENT_READY:
-		json = ctl_request_json(request);
+		json = ctl_request_json(&event->request);
 		break;
 	case OVLT_EVENT_DONE:
-		json = ctl_request_json(request);
-		cJSON_AddBoolToObject(json, "ok", !request->error);
-		if (request->error)
-			cJSON_AddStringToObject(
-				json, "errno",
-				strerrorname_np(-request->error) ?: "unknown");
-		cJSON_AddStringToObject(json, "message", request->message);
-		ctl_add_u64(json, "queued_ns", request->queued_ns);
-		ctl_add_u64(json, "wait_ns", request->wait_ns);
-		ctl_add_u64(json, "hold_ns", request->hold_ns);
-		cJSON_AddStringToObject(json, "committed_by",
-					reason_name(request->committed_by));
+		json = done_json(&event->request);
 		break;
 	case OVLT_EVENT_BATCH:
 		json = cJSON_CreateObject();
@@ -92,10 +106,12 @@ static void print_done(const struct ovlt_request *request)
 		       strerror(-request->error));
 	else
 		printf(" mount %" PRIu64, request->mnt_id);
-	printf(", queued %.3f ms, waited %.3f ms, held %.3f ms, by %s%s%s\n",
-	       request->queued_ns / 1e6, request->wait_ns / 1e6,
-	       request->hold_ns / 1e6, reason_name(request->committed_by),
-	       request->name[0] ? ", name " : "", request->name);
+	printf(", queued %.3f ms", request->queued_ns / 1e6);
+	if (is_committed(request))
+		printf(", waited %.3f ms, held %.3f ms, by %s",
+		       request->wait_ns / 1e6, request->hold_ns / 1e6,
+		       reason_name(request->committed_by));
+	printf("%s%s\n", request->name[0] ? ", name " : "", request->name);
 }
 
 static void print_event(const struct ovlt_event *event)

@@ -25,20 +25,30 @@ struct ovlt_queue *ctl_open_queue(unsigned int flags)
 	return queue;
 }
 
-struct cJSON *ctl_request_json(const struct ovlt_request *request)
+/* Which one it is, whether it waits or has ended. */
+struct cJSON *ctl_identity_json(const struct ovlt_request *request)
 {
 	cJSON *json = cJSON_CreateObject();
 
 	ctl_add_u64(json, "id", request->id);
 	cJSON_AddStringToObject(json, "kind", common_kind_name(request->kind));
 	cJSON_AddStringToObject(json, "name", request->name);
+	if (request->mnt_id)
+		ctl_add_u64(json, "mnt_id", request->mnt_id);
+	return json;
+}
+
+/* Of one that waits. */
+struct cJSON *ctl_request_json(const struct ovlt_request *request)
+{
+	cJSON *json = ctl_identity_json(request);
+
 	cJSON_AddNumberToObject(json, "priority", request->priority);
 	cJSON_AddNumberToObject(json, "deadline_ms", request->deadline_ms);
 	cJSON_AddNumberToObject(json, "pid", request->pid);
 	cJSON_AddNumberToObject(json, "uid", request->uid);
 	ctl_add_u64(json, "cgroup_id", request->cgroup_id);
 	cJSON_AddNumberToObject(json, "userns_id", request->userns_id);
-	ctl_add_u64(json, "mnt_id", request->mnt_id);
 	ctl_add_u64(json, "age_ns", request->age_ns);
 	return json;
 }

@@ -39,16 +39,18 @@ static const char *program(const char *name)
 	return path;
 }
 
-static pid_t start(const char *const argv[], const char *errors)
+/* What it says goes to a file. */
+static pid_t start(const char *const argv[], const char *output)
 {
 	pid_t pid = fork();
+	int fd;
 
 	ASSERT(pid >= 0);
 	if (pid)
 		return pid;
-	if (errors)
-		dup2(open(errors, O_WRONLY | O_CREAT | O_TRUNC, 0644),
-		     STDERR_FILENO);
+	fd = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
 	execv(argv[0], (char *const *)argv);
 	_exit(127);
 }
@@ -74,6 +76,34 @@ static int status_of(pid_t pid)
 
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* The first line of a file that begins so and has @part in it, or NULL. */
+static const char *find_line(const char *path, const char *begin,
+			     const char *part)
+{
+	static char found[1024];
+	char *text = read_all(path);
+	char *rest = text, *line;
+
+	found[0] = '\0';
+	while (!found[0] && (line = strsep(&rest, "\n")) && rest)
+		if (!strncmp(line, begin, strlen(begin)) && strstr(line, part))
+			snprintf(found, sizeof(found), "%s", line);
+	free(text);
+	return found[0] ? found : NULL;
+}
+
+static const char *wait_for_line(const char *path, const char *begin,
+				 const char *part)
+{
+	const char *line;
+
+	for (int i = 0; !(line = find_line(path, begin, part)); i++) {
+		ASSERT(i < 3000);
+		usleep(10000);
+	}
+	return line;
 }
 
 static struct ovlt_stats stats(void)
@@ -341,6 +371,106 @@ static void cancelled(void)
 	ASSERT(!kill(server, SIGCONT));
 	ASSERT_OK(detach(ctx, "n", 0));
 	ASSERT_EQ(0, mounts_at("m"));
+	teardown();
+}
+
+static pid_t start_monitor(const char *option, const char *output)
+{
+	const char *argv[] = { program("CTL"), "monitor", option, NULL };
+
+	return start(argv, output);
+}
+
+static const char *json_of_end(uint64_t id)
+{
+	char begin[32];
+
+	snprintf(begin, sizeof(begin), "{\"id\":%llu,", (unsigned long long)id);
+	return wait_for_line("json", begin, "\"event\":\"done\"");
+}
+
+static const char *text_of_end(uint64_t id)
+{
+	char begin[32];
+
+	snprintf(begin, sizeof(begin), "done %llu ", (unsigned long long)id);
+	return wait_for_line("text", begin, "");
+}
+
+/* The names in a JSON object that has plain values, without commas. */
+static const char *names_in(const char *json)
+{
+	static char names[256];
+	int len = 0;
+
+	for (const char *at = json; at; at = strchr(at + 1, ','))
+		len += snprintf(names + len, sizeof(names) - len, "%s%.*s",
+				len ? " " : "", (int)strcspn(at + 2, "\""),
+				at + 2);
+	return names;
+}
+
+/*
+ * Monitors tell of a request's end what the kernel does. Where it was taken back,
+ * that is nothing of a batch, nor of who committed it.
+ */
+static void monitored(void)
+{
+	struct ovlt_request request;
+	const char *line;
+	uint64_t id, taken_back;
+	char mount[48];
+	pid_t json, text;
+
+	setup("");
+	ASSERT(!mkdir("n", 0755));
+	start_daemon();
+	json = start_monitor("--json", "json");
+	text = start_monitor(NULL, "text");
+	/* When they tell of one batch, they tell of the next. */
+	for (int i = 0; !find_line("json", "{", "\"event\":\"batch\"") ||
+			!find_line("text", "batch ", "");
+	     i++) {
+		ASSERT(i < 1000);
+		ASSERT_OK(attach_options("m"));
+		ASSERT_OK(detach(ctx, "m", 0));
+		usleep(10000);
+	}
+	ASSERT(!kill(server, SIGSTOP));
+	id = submit("m", 60000);
+	taken_back = submit("n", 60000);
+	ASSERT_EQ(0, ovlt_queue_cancel(queue, taken_back));
+	ASSERT(!kill(server, SIGCONT));
+	request = ended();
+	ASSERT_EQ(id, request.id);
+
+	line = json_of_end(id);
+	ASSERT_STR("id kind name mnt_id ok message queued_ns wait_ns hold_ns "
+		   "committed_by event seq",
+		   names_in(line));
+	snprintf(mount, sizeof(mount), "\"mnt_id\":%llu,\"ok\":true",
+		 (unsigned long long)request.mnt_id);
+	ASSERT(strstr(line, mount));
+	ASSERT(strstr(line, "\"committed_by\":\"daemon\""));
+	line = json_of_end(taken_back);
+	ASSERT_STR("id kind name ok errno message queued_ns event seq",
+		   names_in(line));
+	ASSERT(strstr(line, "\"ok\":false,\"errno\":\"ECANCELED\""));
+
+	line = text_of_end(id);
+	snprintf(mount, sizeof(mount), " attach mount %llu, queued ",
+		 (unsigned long long)request.mnt_id);
+	ASSERT(strstr(line, mount));
+	ASSERT(strstr(line, " ms, by daemon, name m"));
+	line = text_of_end(taken_back);
+	ASSERT(strstr(line, " attach failed: Operation canceled, queued "));
+	ASSERT(!strstr(line, "waited") && !strstr(line, " by "));
+	ASSERT(strstr(line, " ms, name n"));
+
+	ASSERT(!kill(json, SIGTERM) && !kill(text, SIGTERM));
+	ASSERT_EQ(SIGTERM + 128, status_of(json));
+	ASSERT_EQ(SIGTERM + 128, status_of(text));
+	ASSERT_OK(detach(ctx, "m", 0));
 	teardown();
 }
 
@@ -1281,11 +1411,11 @@ static void module_loading(void)
 
 static const struct test tests[] = {
 	TEST(attach_and_detach), TEST(asynchronous),   TEST(cancelled),
-	TEST(many_processes),	 TEST(killed),	       TEST(flat_memory),
-	TEST(stopped),		 TEST(full),	       TEST(full_of_all),
-	TEST(no_daemon),	 TEST(second_daemon),  TEST(bad_config),
-	TEST(lost_events),	 TEST(signals),	       TEST(service_manager),
-	TEST(module_reload),	 TEST(module_loading),
+	TEST(monitored),	 TEST(many_processes), TEST(killed),
+	TEST(flat_memory),	 TEST(stopped),	       TEST(full),
+	TEST(full_of_all),	 TEST(no_daemon),      TEST(second_daemon),
+	TEST(bad_config),	 TEST(lost_events),    TEST(signals),
+	TEST(service_manager),	 TEST(module_reload),  TEST(module_loading),
 };
 
 static bool is_named(const char *name, char *const names[])
