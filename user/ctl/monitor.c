@@ -89,6 +89,10 @@ static cJSON *event_json(const struct ovlt_event *event)
 		ctl_add_u64(json, "failed", event->stats.failed);
 		ctl_add_u64(json, "hold_max_ns", event->stats.hold_max_ns);
 		break;
+	case OVLT_EVENT_DAEMON_GONE:
+		json = cJSON_CreateObject();
+		cJSON_AddNumberToObject(json, "queued", event->stats.queued);
+		break;
 	default:
 		json = cJSON_CreateObject();
 	}

@@ -467,10 +467,13 @@ static void monitored(void)
 	ASSERT(!strstr(line, "waited") && !strstr(line, " by "));
 	ASSERT(strstr(line, " ms, name n"));
 
+	ASSERT_OK(detach(ctx, "m", 0));
+	end_daemon(SIGTERM, 0);
+	wait_for_line("json", "{\"queued\":0,\"event\":\"daemon-gone\",", "");
+	wait_for_line("text", "daemon-gone 0 wait", "");
 	ASSERT(!kill(json, SIGTERM) && !kill(text, SIGTERM));
 	ASSERT_EQ(SIGTERM + 128, status_of(json));
 	ASSERT_EQ(SIGTERM + 128, status_of(text));
-	ASSERT_OK(detach(ctx, "m", 0));
 	teardown();
 }
 
