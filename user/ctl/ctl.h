@@ -71,6 +71,7 @@ int ctl_number(const char *text, unsigned long max, unsigned int *number);
 int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int ctl_open(struct ctl *ctl);
 int ctl_fail(struct ctl *ctl, int err);
+int ctl_fail_why(struct ctl *ctl, int err, const char *why);
 
 /**
  * struct ctl_entry - an entry as the user sees it
@@ -92,12 +93,14 @@ int ctl_report(struct ctl *ctl, const struct ovlt_batch *batch,
 struct cJSON;
 struct ovlt_queue;
 
-struct ovlt_queue *ctl_open_queue(unsigned int flags);
+struct ovlt_queue *ctl_open_queue(struct ctl *ctl, unsigned int flags);
+int ctl_fail_queue(struct ctl *ctl, const struct ovlt_queue *queue, int err);
 struct cJSON *ctl_identity_json(const struct ovlt_request *request);
 struct cJSON *ctl_request_json(const struct ovlt_request *request);
 void ctl_print_request(const struct ovlt_request *request);
 
 void ctl_print_json(struct cJSON *json);
+void ctl_print_json_line(struct cJSON *json);
 void ctl_add_result(struct cJSON *json, const struct ovlt_result *result);
 void ctl_add_u64(struct cJSON *json, const char *name, uint64_t value);
 

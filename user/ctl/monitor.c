@@ -33,17 +33,6 @@ static const char *reason_name(unsigned int reason)
 							       "unknown";
 }
 
-/* A line, so that a reader has not to wait for the end. */
-static void print_json_line(cJSON *json)
-{
-	char *text = cJSON_PrintUnformatted(json);
-
-	if (text)
-		puts(text);
-	cJSON_free(text);
-	cJSON_Delete(json);
-}
-
 static bool is_committed(const struct ovlt_request *request)
 {
 	return request->committed_by != OVLT_NOT_COMMITTED;
@@ -152,7 +141,7 @@ static int print_waiting(void *data, const struct ovlt_request *request)
 		cJSON *json = ctl_request_json(request);
 
 		cJSON_AddStringToObject(json, "event", "waits");
-		print_json_line(json);
+		ctl_print_json_line(json);
 		return 0;
 	}
 	fputs("waits ", stdout);
@@ -177,7 +166,7 @@ static int resync(struct ctl *ctl, struct ovlt_queue *queue)
 			.stats = stats,
 		};
 
-		print_json_line(event_json(&event));
+		ctl_print_json_line(event_json(&event));
 		return 0;
 	}
 	printf("now %u wait, in all %" PRIu64 " submitted, %" PRIu64
@@ -203,7 +192,7 @@ static int monitor(struct ctl *ctl, struct ovlt_queue *queue)
 		if (err)
 			break;
 		if (ctl->json)
-			print_json_line(event_json(&event));
+			ctl_print_json_line(event_json(&event));
 		else
 			print_event(&event);
 		if (event.type == OVLT_EVENT_LOST)
@@ -236,13 +225,13 @@ int cmd_monitor(struct ctl *ctl, int argc, char *argv[])
 	status = ctl_open(ctl);
 	if (status)
 		return status;
-	queue = ctl_open_queue(OVLT_QUEUE_READY | OVLT_QUEUE_MONITOR);
+	queue = ctl_open_queue(ctl, OVLT_QUEUE_READY | OVLT_QUEUE_MONITOR);
 	if (!queue)
 		return EXIT_FAIL;
 	if (buffer)
 		ovlt_queue_set_buffer(queue, buffer);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	status = ctl_fail(ctl, monitor(ctl, queue));
+	status = ctl_fail_queue(ctl, queue, monitor(ctl, queue));
 	ovlt_queue_free(queue);
 	return status;
 }

@@ -11,17 +11,29 @@
 
 #include "ctl.h"
 
+/*
+ * Tell of an error of the queue, which may be that there is none, and the kernel's
+ * reason; returns an exit status.
+ */
+int ctl_fail_queue(struct ctl *ctl, const struct ovlt_queue *queue, int err)
+{
+	const char *reason = queue ? ovlt_queue_get_error(queue) : "";
+	char why[2 * OVLTREE_MESSAGE_MAX];
+
+	snprintf(why, sizeof(why),
+		 "netlink family " OVLTREE_FAMILY_NAME "%s%s%s",
+		 err == -ENOENT ? ", which comes with the module" : "",
+		 reason[0] ? ": " : "", reason);
+	return ctl_fail_why(ctl, err, why);
+}
+
 /* Prints why when it fails. */
-struct ovlt_queue *ctl_open_queue(unsigned int flags)
+struct ovlt_queue *ctl_open_queue(struct ctl *ctl, unsigned int flags)
 {
 	struct ovlt_queue *queue = ovlt_queue_new(flags);
 
 	if (!queue)
-		fprintf(stderr,
-			"ovltreectl: netlink family " OVLTREE_FAMILY_NAME
-			"%s: %s\n",
-			errno == ENOENT ? ", which comes with the module" : "",
-			strerror(errno));
+		ctl_fail_queue(ctl, NULL, -errno);
 	return queue;
 }
 
@@ -180,12 +192,12 @@ static int show(struct ctl *ctl, int argc, char *argv[],
 	status = ctl_open(ctl);
 	if (status)
 		return status;
-	queue = ctl_open_queue(0);
+	queue = ctl_open_queue(ctl, 0);
 	if (!queue)
 		return EXIT_FAIL;
 	err = fn(ctl, queue);
 	if (err)
-		status = ctl_fail(ctl, err);
+		status = ctl_fail_queue(ctl, queue, err);
 	ovlt_queue_free(queue);
 	return status;
 }

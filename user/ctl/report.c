@@ -23,6 +23,17 @@ void ctl_print_json(struct cJSON *json)
 	cJSON_Delete(json);
 }
 
+/* As a line, for who reads one at a time. */
+void ctl_print_json_line(struct cJSON *json)
+{
+	char *text = cJSON_PrintUnformatted(json);
+
+	if (text)
+		puts(text);
+	cJSON_free(text);
+	cJSON_Delete(json);
+}
+
 /* A number of 64 bits, which cJSON would round. */
 void ctl_add_u64(struct cJSON *json, const char *name, uint64_t value)
 {
@@ -39,22 +50,28 @@ static void add_error(cJSON *json, int err)
 }
 
 /* Tell of an error that no entry is to blame for; returns an exit status. */
-int ctl_fail(struct ctl *ctl, int err)
+int ctl_fail_why(struct ctl *ctl, int err, const char *why)
 {
-	char message[OVLTREE_MESSAGE_MAX] = "";
-
-	if (ctl->ctx)
-		ovlt_ctx_get_error(ctl->ctx, message, sizeof(message));
-	fprintf(stderr, "ovltreectl: %s%s%s\n", message, message[0] ? ": " : "",
+	fprintf(stderr, "ovltreectl: %s%s%s\n", why, why[0] ? ": " : "",
 		strerror(-err));
 	if (ctl->json) {
 		cJSON *json = cJSON_CreateObject();
 
 		add_error(json, err);
-		cJSON_AddStringToObject(json, "message", message);
-		ctl_print_json(json);
+		cJSON_AddStringToObject(json, "message", why);
+		ctl_print_json_line(json);
 	}
 	return EXIT_FAIL;
+}
+
+/* The same, where the library knows why. */
+int ctl_fail(struct ctl *ctl, int err)
+{
+	char why[OVLTREE_MESSAGE_MAX] = "";
+
+	if (ctl->ctx)
+		ovlt_ctx_get_error(ctl->ctx, why, sizeof(why));
+	return ctl_fail_why(ctl, err, why);
 }
 
 /* Whether all is well, or else why not. */

@@ -49,10 +49,16 @@ static int daemon_open(struct ovlt_ctx *ctx, struct ovlt_info *info)
 		return ovlt_ctx_fail(ctx, -errno,
 				     "netlink family " OVLTREE_FAMILY_NAME);
 	err = ovlt_queue_get_stats(queue, &stats, sizeof(stats));
+	if (err) {
+		const char *why = ovlt_queue_get_error(queue);
+
+		ovlt_ctx_fail(ctx, err,
+			      "netlink family " OVLTREE_FAMILY_NAME "%s%s",
+			      why[0] ? ": " : "", why);
+	}
 	ovlt_queue_free(queue);
 	if (err)
-		return ovlt_ctx_fail(ctx, err,
-				     "netlink family " OVLTREE_FAMILY_NAME);
+		return err;
 	/* It may come yet, and until then there are other ways or there is time. */
 	if (!stats.has_daemon && ctx->submit.refused == OVLT_REFUSED_FAIL)
 		return ovlt_ctx_fail(ctx, -ENOTCONN,

@@ -28,6 +28,7 @@ static int open_error;
 static int refusal;
 static unsigned int refuse_from, refuse_to = -1U;
 static int result_error;
+static int stats_error;
 static bool no_daemon;
 static unsigned int interruptions;
 static int wait_error;
@@ -105,7 +106,7 @@ int __wrap_ovlt_queue_get_stats(struct ovlt_queue *queue,
 	(void)queue;
 	memset(stats, 0, size);
 	stats->has_daemon = !no_daemon;
-	return 0;
+	return stats_error;
 }
 
 const char *__wrap_ovlt_queue_get_error(const struct ovlt_queue *queue);
@@ -462,6 +463,11 @@ static void without_family(void)
 	ASSERT_EQ(0, ovlt_ctx_get_error(ctx, text, sizeof(text)));
 	ASSERT(strstr(text, "netlink"));
 	open_error = 0;
+	stats_error = -EPERM;
+	ASSERT_EQ(-EPERM, ovlt_ctx_get_info(ctx, &answer, sizeof(answer)));
+	ASSERT_EQ(0, ovlt_ctx_get_error(ctx, text, sizeof(text)));
+	ASSERT_STR("netlink family ovltree: it is said why", text);
+	stats_error = 0;
 	no_daemon = true;
 	ASSERT_EQ(-ENOTCONN, ovlt_ctx_get_info(ctx, &answer, sizeof(answer)));
 	ovlt_ctx_unref(ctx);
