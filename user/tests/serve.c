@@ -78,6 +78,14 @@ static int status_of(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static void wait_for_file(const char *path)
+{
+	for (int i = 0; access(path, F_OK); i++) {
+		ASSERT(i < 1000);
+		usleep(10000);
+	}
+}
+
 /* The first line of a file that begins so and has @part in it, or NULL. */
 static const char *find_line(const char *path, const char *begin,
 			     const char *part)
@@ -1051,17 +1059,24 @@ static void second_daemon(void)
 static void bad_config(void)
 {
 	const char *argv[] = { program("DAEMON"), "-c", "conf", NULL };
+	char config[4200];
 
 	setup("batch_max = many\n");
 	ASSERT_EQ(2, status_of(start(argv, "log")));
 	ASSERT_STR(
 		"ovltreed: conf: line 1: batch_max: \"many\" is not a number\n",
 		get("log"));
-	put("conf", "");
+	snprintf(config, sizeof(config),
+		 "metrics_interval_s = 1\nmetrics_file = %s\n", at("x.prom"));
+	put("conf", config);
 	start_daemon();
-	/* One that is wrong leaves the old one in force. */
+	wait_for_file("x.prom");
+	/* One that is wrong leaves the old one in force, which isn't the default. */
 	put("conf", "nonsense\n");
 	ASSERT(!kill(server, SIGHUP));
+	wait_for_line("log", "ovltreed: conf: line 1: ", "\"nonsense\"");
+	ASSERT(!unlink("x.prom"));
+	wait_for_file("x.prom");
 	ASSERT_OK(attach_options("m"));
 	ASSERT_OK(detach(ctx, "m", 0));
 	ASSERT_EQ(1, stats().attached);
@@ -1142,10 +1157,7 @@ static void signals(void)
 		put("conf", config);
 	}
 	ASSERT(!kill(server, SIGHUP));
-	for (int i = 0; access("x.prom", F_OK); i++) {
-		ASSERT(i < 1000);
-		usleep(10000);
-	}
+	wait_for_file("x.prom");
 	{
 		char *text = read_all("x.prom");
 
