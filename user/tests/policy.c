@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What of the daemon needs no kernel: its configuration, the choice of a batch,
- * the metrics, the explanation of a module that can't be loaded.
+ * the metrics, the explanation of a module that can't be loaded. And, with a kernel's
+ * queue that the linker puts between, what it does when it has missed something.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -393,6 +394,151 @@ static void queue_copy(void)
 	ASSERT_STR("2 3 500", choose(&queue, &no_limits));
 }
 
+/* The kernel's queue: what waits, and an event that is to be told. */
+static struct {
+	uint64_t ids[4];
+	unsigned int nr;
+	unsigned int dumps;
+	int dump_error;
+	bool lost;
+} played;
+
+int __wrap_ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
+			   struct ovlt_event *event, size_t size);
+int __wrap_ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
+			   struct ovlt_event *event, size_t size)
+{
+	ASSERT(queue == (struct ovlt_queue *)&played && !timeout_ms);
+	if (!played.lost)
+		return -EAGAIN;
+	played.lost = false;
+	memset(event, 0, size);
+	event->type = OVLT_EVENT_LOST;
+	return 0;
+}
+
+int __wrap_ovlt_queue_dump(struct ovlt_queue *queue, ovlt_request_fn fn,
+			   void *data);
+int __wrap_ovlt_queue_dump(struct ovlt_queue *queue, ovlt_request_fn fn,
+			   void *data)
+{
+	ASSERT(queue == (struct ovlt_queue *)&played);
+	played.dumps++;
+	for (unsigned int i = 0; !played.dump_error && i < played.nr; i++) {
+		const struct ovlt_request request = { .id = played.ids[i],
+						      .deadline_ms = 1000 };
+
+		ASSERT_EQ(0, fn(data, &request));
+	}
+	return played.dump_error;
+}
+
+int __wrap_ovlt_queue_get_stats(struct ovlt_queue *queue,
+				struct ovlt_stats *stats, size_t size);
+int __wrap_ovlt_queue_get_stats(struct ovlt_queue *queue,
+				struct ovlt_stats *stats, size_t size)
+{
+	ASSERT(queue == (struct ovlt_queue *)&played);
+	memset(stats, 0, size);
+	stats->has_daemon = true;
+	stats->queued = played.nr;
+	return 0;
+}
+
+static void play(unsigned int nr, const uint64_t *ids)
+{
+	memcpy(played.ids, ids, nr * sizeof(*ids));
+	played.nr = nr;
+}
+
+/* A daemon that knows of nothing yet. */
+static struct server serving(void)
+{
+	struct server server = { .kernel = (struct ovlt_queue *)&played };
+
+	config_init(&server.config);
+	log_level = LOG_ERR;
+	return server;
+}
+
+/* It knows of these, and would commit them. */
+static void expect_waiting(const struct server *server, size_t nr,
+			   const uint64_t *ids)
+{
+	ASSERT_EQ(nr, server->queue.nr);
+	for (size_t i = 0; i < nr; i++)
+		ASSERT(queue_find(&server->queue, ids[i]));
+	ASSERT_EQ(!nr, server_due(server) == UINT64_MAX);
+}
+
+static void events_lost(void)
+{
+	static const uint64_t before[] = { 1, 2 }, after[] = { 2, 3, 4 };
+	struct server server = serving();
+
+	server_read(&server);
+	ASSERT_EQ(0, played.dumps);
+	add(&server.queue, 1, 1, 1, 0, 0);
+	add(&server.queue, 2, 1, 1, 0, 0);
+	/* One has ended meanwhile, and two have come. */
+	play(3, after);
+	expect_waiting(&server, 2, before);
+	played.lost = true;
+	server_read(&server);
+	expect_waiting(&server, 3, after);
+	ASSERT_EQ(1, played.dumps);
+	ASSERT_EQ(1, server.metrics.resyncs);
+	server_read(&server);
+	ASSERT_EQ(1, played.dumps);
+	queue_clear(&server.queue);
+}
+
+static void ready_not_sent(void)
+{
+	static const uint64_t ids[] = { 5, 6 };
+	struct server server = serving();
+
+	ASSERT_EQ(0, server_tick(&server));
+	ASSERT_EQ(0, played.dumps);
+	play(2, ids);
+	expect_waiting(&server, 0, NULL);
+	ASSERT_EQ(0, server_tick(&server));
+	expect_waiting(&server, 2, ids);
+	ASSERT_EQ(1, server.metrics.resyncs);
+	/* They agree. */
+	ASSERT_EQ(0, server_tick(&server));
+	ASSERT_EQ(1, played.dumps);
+	/* What the kernel has committed itself shows in the same way. */
+	play(1, ids);
+	ASSERT_EQ(0, server_tick(&server));
+	expect_waiting(&server, 1, ids);
+	ASSERT_EQ(2, server.metrics.resyncs);
+	queue_clear(&server.queue);
+}
+
+/* What can't be read anew is, a second later; until then nothing is forgotten. */
+static void resync_fails(void)
+{
+	static const uint64_t ids[] = { 1, 2 };
+	struct server server = serving();
+
+	add(&server.queue, 1, 1, 1, 0, 0);
+	play(2, ids);
+	played.lost = true;
+	played.dump_error = -ENOMEM;
+	server_read(&server);
+	ASSERT_EQ(1, server.queue.nr);
+	ASSERT(queue_find(&server.queue, 1));
+	ASSERT_EQ(UINT64_MAX, server_due(&server));
+	ASSERT_EQ(0, server.metrics.resyncs);
+	played.dump_error = 0;
+	ASSERT_EQ(0, server_tick(&server));
+	expect_waiting(&server, 2, ids);
+	ASSERT_EQ(2, played.dumps);
+	ASSERT_EQ(1, server.metrics.resyncs);
+	queue_clear(&server.queue);
+}
+
 static bool has(const char *text, const char *line)
 {
 	const char *at = strstr(text, line);
@@ -545,11 +691,12 @@ static void service_manager(void)
 }
 
 static const struct test tests[] = {
-	TEST(config_defaults), TEST(config_settings), TEST(config_errors),
-	TEST(config_zero_byte), TEST(choose_oldest), TEST(choose_fair),
-	TEST(choose_priority), TEST(choose_bounds), TEST(due_alone),
-	TEST(due_burst), TEST(batches_of_burst), TEST(queue_copy),
-	TEST(metrics_text), TEST(load_reasons), TEST(service_manager),
+	TEST(config_defaults),	TEST(config_settings),	TEST(config_errors),
+	TEST(config_zero_byte), TEST(choose_oldest),	TEST(choose_fair),
+	TEST(choose_priority),	TEST(choose_bounds),	TEST(due_alone),
+	TEST(due_burst),	TEST(batches_of_burst), TEST(queue_copy),
+	TEST(events_lost),	TEST(ready_not_sent),	TEST(resync_fails),
+	TEST(metrics_text),	TEST(load_reasons),	TEST(service_manager),
 };
 
 int main(void)
