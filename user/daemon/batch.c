@@ -181,6 +181,16 @@ static bool is_of_burst(const struct pace *pace, uint64_t oldest,
 	return oldest < pace->begin + (pace->end - pace->begin) / 2;
 }
 
+/*
+ * Two batches of one size are of as many who each wait for their request and then
+ * come again. When all of them are back there is nobody to wait for.
+ */
+static bool are_all_back(const struct queue *queue, const struct pace *pace)
+{
+	return pace->nr > 1 && pace->nr == pace->nr_before &&
+	       queue->nr >= pace->nr;
+}
+
 /**
  * batch_due() - tell when the next batch is to begin
  * @queue: what waits
@@ -190,8 +200,9 @@ static bool is_of_burst(const struct pace *pace, uint64_t oldest,
  *
  * A request that is alone goes at once. When several have met, or one meets a
  * batch, it is a burst. Its requests are gathered as long as they keep coming, which
- * ends with a pause, with ten times as long as one, with a batch that is full, or
- * with half the time to a deadline, after which the kernel would do the work.
+ * ends with a pause, with ten times as long as one, with a batch that is full or as
+ * large as the two before it, or with half the time to a deadline, after which the
+ * kernel would do the work.
  *
  * Return: the time; 0 for at once, UINT64_MAX when nothing waits.
  */
@@ -214,7 +225,7 @@ uint64_t batch_due(const struct queue *queue, const struct pace *pace,
 		if (half_deadline(request) < soonest)
 			soonest = half_deadline(request);
 	}
-	if (queue->nr >= max ||
+	if (queue->nr >= max || are_all_back(queue, pace) ||
 	    (queue->nr == 1 && !is_of_burst(pace, oldest, pause)))
 		return 0;
 	due = newest + pause;

@@ -118,11 +118,13 @@ struct limits {
  * @begin: when it began
  * @end: when it ended
  * @nr: requests in it
+ * @nr_before: requests in the one before it
  */
 struct pace {
 	uint64_t begin;
 	uint64_t end;
 	size_t nr;
+	size_t nr_before;
 };
 
 size_t batch_bound(const struct limits *limits);

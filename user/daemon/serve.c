@@ -319,6 +319,7 @@ int server_commit(struct server *server)
 		.begin = limits.now,
 		.end = now_ns(),
 		.nr = nr,
+		.nr_before = server->pace.nr,
 	};
 	free(ids);
 	return err;

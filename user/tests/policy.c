@@ -315,6 +315,28 @@ static void due_burst(void)
 	queue_clear(&queue);
 }
 
+/* Clients that come again when they have been served don't wait for others. */
+static void due_steady(void)
+{
+	struct pace pace = { .begin = NS_PER_S - NS_PER_MS,
+			     .end = NS_PER_S - 1,
+			     .nr = 2,
+			     .nr_before = 1 };
+	struct queue queue = { 0 };
+
+	add(&queue, 1, 1, 1, 0, NS_PER_S);
+	add(&queue, 2, 1, 1, 0, NS_PER_S);
+	ASSERT_EQ(NS_PER_S + 10 * NS_PER_MS,
+		  batch_due(&queue, &pace, 10 * NS_PER_MS, 16));
+	pace.nr_before = 2;
+	ASSERT_EQ(0, batch_due(&queue, &pace, 10 * NS_PER_MS, 16));
+	/* One is missing. */
+	pace.nr = pace.nr_before = 3;
+	ASSERT_EQ(NS_PER_S + 10 * NS_PER_MS,
+		  batch_due(&queue, &pace, 10 * NS_PER_MS, 16));
+	queue_clear(&queue);
+}
+
 /*
  * Let @nr requests come, as far apart as a sequence of chance numbers says, @gap on
  * the average, while a batch takes @took. Returns the number of batches; @longest
@@ -349,7 +371,7 @@ static unsigned int batches_of(unsigned int nr, uint64_t gap, uint64_t took,
 		for (size_t i = 0; i < queue.nr; i++)
 			if (now - queue.requests[i].since > *longest)
 				*longest = now - queue.requests[i].since;
-		pace = (struct pace){ now, now + took, queue.nr };
+		pace = (struct pace){ now, now + took, queue.nr, pace.nr };
 		queue.nr = 0;
 		now += took;
 	}
@@ -691,12 +713,13 @@ static void service_manager(void)
 }
 
 static const struct test tests[] = {
-	TEST(config_defaults),	TEST(config_settings),	TEST(config_errors),
-	TEST(config_zero_byte), TEST(choose_oldest),	TEST(choose_fair),
-	TEST(choose_priority),	TEST(choose_bounds),	TEST(due_alone),
-	TEST(due_burst),	TEST(batches_of_burst), TEST(queue_copy),
-	TEST(events_lost),	TEST(ready_not_sent),	TEST(resync_fails),
-	TEST(metrics_text),	TEST(load_reasons),	TEST(service_manager),
+	TEST(config_defaults),	TEST(config_settings), TEST(config_errors),
+	TEST(config_zero_byte), TEST(choose_oldest),   TEST(choose_fair),
+	TEST(choose_priority),	TEST(choose_bounds),   TEST(due_alone),
+	TEST(due_burst),	TEST(due_steady),      TEST(batches_of_burst),
+	TEST(queue_copy),	TEST(events_lost),     TEST(ready_not_sent),
+	TEST(resync_fails),	TEST(metrics_text),    TEST(load_reasons),
+	TEST(service_manager),
 };
 
 int main(void)
