@@ -514,6 +514,7 @@ TEST_F(refused, mapped_already)
 
 	/* Left as it is it is fine, and its mapping counts. */
 	self->tree.flags = 0;
+	self->tree.userns_fd = 0;
 	ASSERT_EQ(0, chown("l0/f", 1000, 1000));
 	EXPECT_EQ(0, ovlt_attach_one(self->room.dev, &self->tree, "m"));
 	ASSERT_EQ(0, stat("m/f", &st));
