@@ -114,22 +114,22 @@ static int merge_attach(struct list_head *merges, unsigned int nr)
 	struct mnt_batch_entry *entries __free(kvfree) =
 		kvmalloc_array(nr, sizeof(*entries), GFP_KERNEL_ACCOUNT);
 	struct mnt_batch all = { .entries = entries, .nr = nr, .nowait = true };
-	struct mnt_batch_entry *entry = entries;
 	struct merge *merge;
+	unsigned int i = 0;
 	int err;
 
 	if (!entries)
 		return -ENOMEM;
 	list_for_each_entry(merge, merges, node)
-		*entry++ = *merge->batch->entries;
+		entries[i++] = merge->batch->entries[0];
 
 	err = mnt_attach_batch(&all);
 	if (err)
 		return err;
 
-	entry = entries;
+	i = 0;
 	list_for_each_entry(merge, merges, node) {
-		*merge->batch->entries = *entry++;
+		merge->batch->entries[0] = entries[i++];
 		merge->batch->wait_ns = all.wait_ns;
 		merge->batch->hold_ns = all.hold_ns;
 	}
@@ -148,7 +148,7 @@ static void merge_lead(struct merge *self)
 	err = merge_attach(&merges, nr);
 	list_for_each_entry_safe(merge, next, &merges, node) {
 		if (err)
-			merge->batch->entries->error = err;
+			merge->batch->entries[0].error = err;
 		if (merge != self)
 			merge_wake(merge, MERGE_DONE);
 	}
@@ -200,7 +200,7 @@ int ovlt_merge_attach(struct mnt_batch *batch, u64 patience_ns)
 {
 	struct merge self = { .batch = batch };
 	u64 until = ktime_get_ns() + min(patience_ns, MERGE_PATIENCE_MAX_NS);
-	struct mnt_batch_entry *entry = batch->entries;
+	struct mnt_batch_entry *entry = &batch->entries[0];
 
 	if (!merge_takes(batch))
 		return mnt_attach_batch(batch);
