@@ -209,19 +209,24 @@ FIXTURE_VARIANT(fuse)
 FIXTURE_VARIANT_ADD(fuse, kernel) { .own_calls = true };
 FIXTURE_VARIANT_ADD(fuse, ovltree) { };
 
-FIXTURE_SETUP(fuse)
+static void fuse_enter(struct ovlt_room *room)
 {
-	if (access("/dev/fuse", F_OK))
-		SKIP(return, "no /dev/fuse");
-	ovlt_room_enter(&self->room);
+	ovlt_room_enter(room);
 	ovlt_simple_layers();
 	/* Folders of the host that it has lent to a container */
 	ovlt_mkdirs("u", "w", "t", "other", NULL);
 	/* As hosts have /dev/fuse that let anybody mount */
-	ASSERT_EQ(0, mknod("dev", S_IFCHR, makedev(MISC_MAJOR, FUSE_MINOR)));
-	ASSERT_EQ(0, chmod("dev", 0666));
-	ASSERT_EQ(0, chown("u", 100000, 100000));
-	ASSERT_EQ(0, chown("w", 100000, 100000));
+	if (mknod("dev", S_IFCHR, makedev(MISC_MAJOR, FUSE_MINOR)) ||
+	    chmod("dev", 0666) || chown("u", 100000, 100000) ||
+	    chown("w", 100000, 100000))
+		ovlt_die("dev, u, w");
+}
+
+FIXTURE_SETUP(fuse)
+{
+	if (access("/dev/fuse", F_OK))
+		SKIP(return, "no /dev/fuse");
+	fuse_enter(&self->room);
 	self->userns = ovlt_userns("0 100000 65536\n");
 }
 
@@ -375,6 +380,26 @@ TEST_F(fuse, slow)
 	EXPECT_STREQ("", ovlt_list("t"));
 }
 
+/*
+ * What a batch and a request do where a server is slow
+ */
+
+FIXTURE(stuck)
+{
+	struct ovlt_room room;
+};
+
+FIXTURE_SETUP(stuck)
+{
+	if (access("/dev/fuse", F_OK))
+		SKIP(return, "no /dev/fuse");
+	fuse_enter(&self->room);
+}
+
+FIXTURE_TEARDOWN(stuck)
+{
+}
+
 /* Wait until a process waits for what can't be interrupted. */
 static void await_wait(pid_t pid)
 {
@@ -391,7 +416,7 @@ static void await_wait(pid_t pid)
  * While a name is looked up its folder is locked. What is to be attached there waits,
  * and so does what comes after it in the same batch and depends on it.
  */
-TEST_F(fuse, slow_mountpoint)
+TEST_F(stuck, mountpoint)
 {
 	struct ovltree_attach entries[2];
 	struct ovltree_result results[2];
@@ -400,8 +425,6 @@ TEST_F(fuse, slow_mountpoint)
 	pid_t looker, pid;
 	char byte;
 
-	if (variant->own_calls)
-		SKIP(return, "only a batch can");
 	server = serve("fuse");
 	target = ovlt_open("fuse", O_PATH | O_DIRECTORY);
 	outer = ovlt_prepare_one(self->room.dev, ovlt_simple_tree());
@@ -433,7 +456,7 @@ TEST_F(fuse, slow_mountpoint)
 }
 
 /* MNT_FORCE ends what goes on in the file system: not before it is to be detached. */
-TEST_F(fuse, forced_request)
+TEST_F(stuck, forced_request)
 {
 	static struct nl client, daemon;
 	struct ovltree_detach entry;
@@ -443,8 +466,6 @@ TEST_F(fuse, forced_request)
 	int file;
 	__u64 id;
 
-	if (variant->own_calls)
-		SKIP(return, "only requests can be canceled");
 	server = serve("fuse");
 	nl_open(&client);
 	nl_open(&daemon);
