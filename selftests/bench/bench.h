@@ -23,11 +23,14 @@ struct container {
 	char *target;
 };
 
+#define NR_REFERENCE 4
+
 struct world {
 	unsigned int nr_containers;
 	unsigned int nr_layers;
 	unsigned int max_threads;	/* of a peer's workers */
 	struct container *containers;
+	struct container *reference;	/* NR_REFERENCE more, that no peer has */
 	char *parent;	/* the folder that all layers are in */
 	char **layers;	/* relative to @parent, the uppermost first */
 	char **temp;	/* a folder a worker, with @nr_layers folders in it */

@@ -79,6 +79,8 @@ def show(figure, value):
         return "-"
     if figure in UNITS:
         return f"{value * UNITS[figure][1]:.1f}"
+    if figure == "read_ratio":
+        return f"{value:.3f}"
     return f"{value:.10g}"
 
 

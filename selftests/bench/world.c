@@ -208,7 +208,8 @@ static void make_temp(struct world *world)
 void world_create(struct world *world, const char *device)
 {
 	/* A user namespace and a detached mount a container. */
-	const rlim_t files = 2 * world->nr_containers + 256;
+	const unsigned int nr = world->nr_containers + NR_REFERENCE;
+	const rlim_t files = 2 * nr + 256;
 	const struct rlimit limit = { files, files };
 	unsigned int i;
 
@@ -219,9 +220,9 @@ void world_create(struct world *world, const char *device)
 	make_layers(world);
 
 	free(make_folder(format(ROOT "/containers")));
-	world->containers = allocate(world->nr_containers,
-				     sizeof(*world->containers));
-	for (i = 0; i < world->nr_containers; i++)
+	world->containers = allocate(nr, sizeof(*world->containers));
+	world->reference = &world->containers[world->nr_containers];
+	for (i = 0; i < nr; i++)
 		make_container(&world->containers[i], i);
 
 	free(make_folder(format(ROOT "/temp")));
