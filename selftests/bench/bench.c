@@ -16,6 +16,7 @@
 
 static const struct peer *const peers[] = {
 	&peer_idle,
+	&peer_tmpfs,
 	&peer_per_layer,
 	&peer_common_parent,
 	&peer_plain,
@@ -188,7 +189,8 @@ static void run_pass(const struct world *world, const struct pass *pass,
 	for (i = 0; i < ARRAY_SIZE(peers); i++) {
 		if (peers[i]->idle && !pass->idle)
 			continue;
-		if (options->peers && !listed(options->peers, peers[i]->name))
+		if (options->peers ? !listed(options->peers, peers[i]->name) :
+				     peers[i]->bare)
 			continue;
 		if (peers[i]->available())
 			run_peer(world, peers[i], pass, options);

@@ -61,6 +61,7 @@ struct share {
  * struct peer - a way to attach and detach
  * @name: as in the figures
  * @idle: does nothing, for reference
+ * @bare: mounts something else than the layers, when it is asked for
  * @idmapped: the lower layers get the containers' id mappings
  * @independent: its workers are processes instead of threads
  * @available: tells whether the running kernel can do it; else errno says why
@@ -72,6 +73,7 @@ struct share {
 struct peer {
 	const char *name;
 	bool idle;
+	bool bare;
 	bool idmapped;
 	bool independent;
 	bool (*available)(void);
@@ -81,7 +83,7 @@ struct peer {
 	void (*detach)(const struct share *share);
 };
 
-extern const struct peer peer_idle;
+extern const struct peer peer_idle, peer_tmpfs;
 extern const struct peer peer_per_layer, peer_common_parent, peer_plain;
 extern const struct peer peer_ovltree_1, peer_ovltree_batch;
 extern const struct peer peer_ovltree_layerset, peer_ovltree_parallel;

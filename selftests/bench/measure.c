@@ -177,7 +177,7 @@ static void run_round(const struct world *world, const struct peer *peer,
 	pass->stop(seconds, values[ATTACH]);
 	if (pass->attached)
 		pass->attached(world);
-	if (!peer->idle)
+	if (!peer->idle && !peer->bare)
 		world_expect_attached(world, peer->idmapped);
 
 	pass->start();

@@ -17,6 +17,8 @@
 
 #include "bench.h"
 
+#define MAX_ENTRIES 1024
+
 static int device = -1;
 static int layerset = -1;	/* or -1: each tree names its layers */
 
@@ -189,14 +191,26 @@ static void single_detach(const struct share *share)
 		detach(&share->containers[i], 1);
 }
 
+/* More than a call takes are several, as the library has it, too. */
+static unsigned int next_call(const struct share *share, unsigned int done)
+{
+	return share->nr - done < MAX_ENTRIES ? share->nr - done : MAX_ENTRIES;
+}
+
 static void batch_attach(const struct share *share)
 {
-	build(share->world, share->containers, share->nr, NULL);
+	unsigned int done, nr;
+
+	for (done = 0; (nr = next_call(share, done)); done += nr)
+		build(share->world, &share->containers[done], nr, NULL);
 }
 
 static void batch_detach(const struct share *share)
 {
-	detach(share->containers, share->nr);
+	unsigned int done, nr;
+
+	for (done = 0; (nr = next_call(share, done)); done += nr)
+		detach(&share->containers[done], nr);
 }
 
 static void layerset_open(const struct world *world)

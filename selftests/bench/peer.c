@@ -154,6 +154,17 @@ static void per_layer_attach(const struct share *share)
 	free_paths(lower, world->nr_layers);
 }
 
+/* What mount(2) and umount(2) cost by themselves */
+static void tmpfs_attach(const struct share *share)
+{
+	unsigned int i;
+
+	for (i = 0; i < share->nr; i++)
+		if (COUNT(mount("bench", share->containers[i].target, "tmpfs", 0,
+				NULL)))
+			err(1, "mount %s", share->containers[i].target);
+}
+
 static void one_by_one_detach(const struct share *share)
 {
 	unsigned int i;
@@ -168,6 +179,14 @@ const struct peer peer_idle = {
 	.available = always,
 	.attach = idle,
 	.detach = idle,
+};
+
+const struct peer peer_tmpfs = {
+	.name = "tmpfs",
+	.bare = true,
+	.available = always,
+	.attach = tmpfs_attach,
+	.detach = one_by_one_detach,
 };
 
 const struct peer peer_per_layer = {

@@ -8,7 +8,8 @@ WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 70, 180, 40, 60
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
-COLOURS = ("#000000", "#d55e00", "#e69f00", "#0072b2", "#56b4e9", "#009e73", "#cc79a7")
+COLOURS = ("#000000", "#d55e00", "#e69f00", "#0072b2", "#56b4e9", "#009e73", "#cc79a7",
+           "#f0e442")
 
 
 def decades(values):

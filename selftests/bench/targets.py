@@ -47,8 +47,12 @@ def targets(figures):
         return ratio(value(daemon, "attach", "time", **where),
                      value("ovltree-1", "attach", "time", **where))
 
-    def hold(peer, containers):
-        seconds = value(peer, "both", "hold_max", containers=containers)
+    def patched(peer, phase, **where):
+        return ratio(value(peer, phase, "time", **where),
+                     value(peer, phase, "time", patched=False, **where))
+
+    def hold(peer, **where):
+        seconds = value(peer, "both", "hold_max", **where)
         return None if seconds is None else seconds * 1e3
 
     batch = "ovltree-batch"
@@ -105,7 +109,14 @@ def targets(figures):
         ("attach of 100 clients, times plain's", daemon,
          ratio(value(daemon, "attach", "time", threads=100),
                value("plain", "attach", "time", threads=100)), None),
-        ("longest hold of a call, 100 containers", best, hold(best, 100), None, "ms"),
-        ("longest hold of a call, 1000 containers", best, hold(best, 1000), None, "ms"),
+        ("longest hold of a call, 100 containers", best, hold(best), None, "ms"),
+        ("longest hold of a call, 1000 containers", best, hold(best, containers=1000),
+         None, "ms"),
+        ("longest hold of a call, 10000 containers", best,
+         hold(best, containers=10000, layers=5), None, "ms"),
+        ("mount(2), times that without the patches", "tmpfs",
+         patched("tmpfs", "attach", containers=200, layers=5), None),
+        ("umount(2), times that without the patches", "tmpfs",
+         patched("tmpfs", "detach", containers=200, layers=5), None),
     ]
     return [Target(*row) if len(row) == 5 else Target(*row, "") for row in rows]
