@@ -45,8 +45,13 @@ static struct genl_multicast_group groups[] = {
 /* The sender's socket, which can't be closed while it sends. */
 static struct ovlt_sock *sock_of(struct sk_buff *skb, struct genl_info *info)
 {
-	return ovlt_sock_get(ovlt_queue_of(genl_info_net(info)),
+	struct ovlt_sock *sock;
+
+	sock = ovlt_sock_get(ovlt_queue_of(genl_info_net(info)),
 			     NETLINK_CB(skb).sk, info->snd_portid);
+	if (IS_ERR(sock))
+		NL_SET_ERR_MSG(info->extack, "no memory for the socket's part of the queue");
+	return sock;
 }
 
 static int sock_notify(struct notifier_block *nb, unsigned long event, void *data)
@@ -353,7 +358,24 @@ static struct sk_buff *reply_new(struct genl_info *info, size_t size, void **hdr
 
 	if (skb)
 		*hdr = genlmsg_iput(skb, info);
+	else
+		NL_SET_ERR_MSG(info->extack, "no memory for the answer");
 	return skb;
+}
+
+/*
+ * Where there is no room for the answer there is none for the reason either, unless
+ * somebody reads meanwhile. Tracers see it.
+ */
+static int reply_send(struct genl_info *info, struct sk_buff *skb, void *hdr)
+{
+	int err;
+
+	genlmsg_end(skb, hdr);
+	err = genlmsg_reply(skb, info);
+	if (err)
+		NL_SET_ERR_MSG(info->extack, "the socket has no room for the answer");
+	return err;
 }
 
 static int submit_require(struct genl_info *info, int attr)
@@ -475,8 +497,12 @@ static int submit_target(struct ovlt_request *request, struct genl_info *info)
 	if (IS_ERR(given))
 		return PTR_ERR(given);
 	file = dentry_open(&given->f_path, O_PATH, current_cred());
-	if (IS_ERR(file))
+	if (IS_ERR(file)) {
+		NL_SET_ERR_MSG_ATTR(info->extack,
+				    info->attrs[OVLTREE_A_REQUEST_TARGET_FD],
+				    "mountpoint can't be opened");
 		return PTR_ERR(file);
+	}
 	request->target_file = file;
 	request->entry.target = file->f_path;
 	path_get(&request->entry.target);
@@ -589,8 +615,7 @@ static int submit_reply(struct ovlt_request *request, struct ovlt_sock *sock,
 		nlmsg_free(reply);
 		return err;
 	}
-	genlmsg_end(reply, hdr);
-	err = genlmsg_reply(reply, info);
+	err = reply_send(info, reply, hdr);
 	if (err)
 		return err;
 	ovlt_request_submit(request, sock);
@@ -667,8 +692,7 @@ int ovltree_nl_serve_doit(struct sk_buff *skb, struct genl_info *info)
 		nlmsg_free(reply);
 		return err;
 	}
-	genlmsg_end(reply, hdr);
-	return genlmsg_reply(reply, info);
+	return reply_send(info, reply, hdr);
 }
 
 int ovltree_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info)
@@ -691,8 +715,7 @@ int ovltree_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info)
 		nlmsg_free(reply);
 		return err;
 	}
-	genlmsg_end(reply, hdr);
-	return genlmsg_reply(reply, info);
+	return reply_send(info, reply, hdr);
 }
 
 static int dump_request(struct sk_buff *skb, struct netlink_callback *cb,

@@ -117,8 +117,10 @@ static int request_enter(struct ovlt_request *request, struct ovlt_queue *queue,
 		return -ENOBUFS;
 	}
 	request->share = share_get(queue, current_user_ns());
-	if (!request->share)
+	if (!request->share) {
+		NL_SET_ERR_MSG(extack, "no memory for the user namespace's part of the queue");
 		return -ENOMEM;
+	}
 	if (request->share->nr > OVLT_QUEUE_MAX_USERNS) {
 		queue->stats.refused++;
 		share_put(request->share);
@@ -184,8 +186,10 @@ struct ovlt_request *ovlt_request_new(struct ovlt_queue *queue,
 	int err;
 
 	request = kzalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
-	if (!request)
+	if (!request) {
+		NL_SET_ERR_MSG(extack, "no memory for the request");
 		return ERR_PTR(-ENOMEM);
+	}
 	err = request_enter(request, queue, extack);
 	if (err) {
 		kfree(request);
@@ -231,8 +235,10 @@ int ovlt_request_number(struct ovlt_request *request,
 	if (err)
 		return err;
 	err = xa_insert(&queue->requests, id, request, GFP_KERNEL_ACCOUNT);
-	if (err)
+	if (err) {
+		NL_SET_ERR_MSG(extack, "no memory for the request's id");
 		return err;
+	}
 	queue->last_id = id;
 	request->id = id;
 	return 0;

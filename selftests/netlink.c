@@ -840,6 +840,57 @@ TEST_F(netlink, events_lost)
 }
 
 /*
+ * An answer that the socket has no room for: the request isn't submitted, as nobody
+ * would know its id. There is no room for the reason either, but tracers see it.
+ */
+#define EXTACK_EVENT "/sys/kernel/tracing/events/netlink/netlink_extack/enable"
+#define TRACE "/sys/kernel/tracing/trace"
+
+static void nl_send(struct nl *nl, struct request *request)
+{
+	request->nlh.nlmsg_type = nl->family;
+	request->nlh.nlmsg_seq = ++nl->seq;
+	if (send(nl->fd, request, request->nlh.nlmsg_len, 0) < 0)
+		ovlt_die("send");
+}
+
+TEST_F(netlink, answers_lost)
+{
+	int mnt_fd = ovlt_sys_fsmount("tmpfs"), target_fd = ovlt_open("t0", O_PATH);
+	struct request submit = attach_request(mnt_fd, target_fd);
+	struct request stats = request_new(OVLTREE_CMD_STATS_GET);
+	struct nl *nl = &self->client;
+	char buffer[4096];
+	int size = 1;
+
+	if (!ovlt_exists(EXTACK_EVENT))
+		SKIP(return, "no event for the reasons");
+	ASSERT_EQ(0, setsockopt(nl->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)));
+	for (int i = 0; i < 20; i++)
+		nl_send(nl, &stats);
+	ovlt_write(TRACE, "");
+	ovlt_write(EXTACK_EVENT, "1");
+	nl_send(nl, &submit);
+	ovlt_write(EXTACK_EVENT, "0");
+	EXPECT_NE(NULL, strstr(ovlt_read(TRACE), "the socket has no room for the answer"));
+	ovlt_write(TRACE, "");
+	EXPECT_EQ(0, STAT(&self->monitor, SUBMITTED));
+	EXPECT_EQ(0, STAT(&self->monitor, QUEUED));
+	EXPECT_EQ(-EAGAIN, nl_no_event(&self->daemon));
+
+	/* It is told that something is lost, and has room again once it has read. */
+	EXPECT_EQ(-1, recv(nl->fd, buffer, sizeof(buffer), MSG_DONTWAIT));
+	EXPECT_EQ(ENOBUFS, errno);
+	while (recv(nl->fd, buffer, sizeof(buffer), MSG_DONTWAIT) > 0)
+		;
+	EXPECT_EQ(EAGAIN, errno);
+	ASSERT_EQ(0, nl_submit(nl, &submit, &self->id));
+	ASSERT_EQ(0, nl_cancel(nl, self->id));
+	close(target_fd);
+	close(mnt_fd);
+}
+
+/*
  * Policy: each attribute with a wrong length, an unknown attribute, and values out
  * of range
  */
