@@ -1180,6 +1180,71 @@ TEST_F(netlink, container_commits_hosts_mount)
 }
 
 /*
+ * A container is given a layer set of the host's: its trees on it are refused before
+ * there is anything to submit, as ATTACH refuses them. On a set of its own layers
+ * they aren't.
+ */
+static int submit_on_set(int dev, const struct ovltree_tree *tree, struct nl *nl)
+{
+	int mnt_fd = ovlt_prepare_one(dev, tree);
+	struct request request;
+	__u64 id;
+	int err;
+
+	if (mnt_fd < 0)
+		return mnt_fd;
+	request = attach_request(mnt_fd, ovlt_open("t0", O_PATH));
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
+	err = nl_submit(nl, &request, &id);
+	close(mnt_fd);
+	return err ? err : commit_attach(dev, id);
+}
+
+struct lent {
+	int dev;
+	int set;
+};
+
+static int submit_on_sets(void *arg)
+{
+	const struct lent *lent = arg;
+	struct ovltree_tree tree = ovlt_tree_on(lent->set, &(struct ovltree_tree) { });
+	struct nl daemon, client;
+	int attached, err;
+
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET))
+		return -errno;
+	nl_open(&daemon);
+	nl_open(&client);
+	if (nl_serve(&daemon))
+		return -ENOTRECOVERABLE;
+	attached = ovlt_attach_one(lent->dev, &tree, "t0");
+	err = submit_on_set(lent->dev, &tree, &client);
+	if (attached != err || STAT(&client, SUBMITTED))
+		return -ENOTRECOVERABLE;
+
+	tree = ovlt_tree_on(ovlt_layerset_one(lent->dev, ovlt_simple_tree()), &tree);
+	if (submit_on_set(lent->dev, &tree, &client) ||
+	    strcmp("upper\n", ovlt_read("t0/f")))
+		return -ENOTRECOVERABLE;
+	return err;
+}
+
+TEST_F(netlink, hosts_layerset)
+{
+	struct lent lent = {
+		.dev = self->room.dev,
+		.set = ovlt_layerset_one(self->room.dev, ovlt_simple_tree()),
+	};
+	int userns = ovlt_userns("0 100000 65536");
+
+	ASSERT_LE(0, lent.set);
+	EXPECT_EQ(-EINVAL, ovlt_fork_in_userns(userns, submit_on_sets, &lent));
+	close(lent.set);
+	close(userns);
+}
+
+/*
  * Whoever opens a socket with fewer rights than the one who is made to write to it
  * gains nothing.
  */
