@@ -38,6 +38,8 @@ struct scene {
 	struct ovltree_tree *tree;
 	struct ovltree_attach attach;
 	struct ovltree_detach detach;
+	/* What a batch attaches if it isn't that: a tree for each entry */
+	const struct ovltree_tree *trees;
 };
 
 struct row {
@@ -216,9 +218,12 @@ static void try_attach(struct __test_metadata *_metadata, const struct scene *sc
 	struct ovltree_attach entries[NR];
 	int ret;
 
-	for (int i = 0; i < place->nr; i++)
+	for (int i = 0; i < place->nr; i++) {
 		entries[i] = i == place->bad ? scene->attach :
 			     ovlt_entry_tree(ovlt_simple_tree(), good_target(i));
+		if (scene->trees)
+			entries[i].tree = (uintptr_t)&scene->trees[i];
+	}
 	ret = ovlt_attach(scene->room.dev, place->flags, entries, place->nr, results);
 	expect_results(_metadata, row, place, ret, results);
 	for (int i = 0; i < place->nr; i++) {
@@ -560,29 +565,46 @@ TEST_F(tree, parity)
 	try_places(_metadata, &self->scene, row, OVLTREE_BATCH_ALL, try_attach);
 }
 
-/* Either the set is refused, or the tree on it. */
-static int attach_layerset(const struct scene *scene)
+/*
+ * The trees of a batch, each on a layer set of its own, which are made in a batch
+ * too. Either the bad one's set is refused, or the tree on it.
+ */
+static void try_layersets(struct __test_metadata *_metadata, const struct scene *scene,
+			  const struct row *row, const struct place *place)
 {
-	struct ovltree_tree tree = *scene->tree;
-	int err;
+	const struct ovltree_tree *given[NR];
+	struct ovltree_layerset entries[NR];
+	struct ovltree_result results[NR] = { };
+	struct ovltree_tree trees[NR];
+	struct scene on_sets = *scene;
+	int ret;
 
-	tree.layerset_fd = ovlt_layerset_one(scene->room.dev, &tree);
-	if (tree.layerset_fd < 0)
-		return tree.layerset_fd;
-	tree.flags |= OVLTREE_TREE_LAYERSET;
-	tree.lower = 0;
-	tree.nr_lower = 0;
-	err = ovlt_attach_one(scene->room.dev, &tree, "t");
-	close(tree.layerset_fd);
-	return err;
+	for (int i = 0; i < place->nr; i++) {
+		given[i] = i == place->bad ? scene->tree : ovlt_simple_tree();
+		entries[i] = ovlt_entry_layerset(given[i]);
+	}
+	ret = ovlt_layerset(scene->room.dev, place->flags, entries, place->nr, results);
+	if (ret != place->nr)
+		expect_results(_metadata, row, place, ret, results);
+	for (int i = 0; i < place->nr; i++)
+		trees[i] = ovlt_tree_on(results[i].fd, given[i]);
+	if (ret == place->nr) {
+		on_sets.trees = trees;
+		try_attach(_metadata, &on_sets, row, place);
+	}
+	for (int i = 0; i < place->nr; i++) {
+		if (ret > 0 && !results[i].error)
+			EXPECT_EQ(0, close(results[i].fd));
+	}
 }
 
 TEST_F(tree, layerset)
 {
-	char *before = ovlt_mountinfo();
+	const struct row *row = &variant->row;
 
-	EXPECT_EQ(variant->row.error, attach_layerset(&self->scene));
-	EXPECT_STREQ(before, ovlt_mountinfo());
+	try_places(_metadata, &self->scene, row, 0, try_layersets);
+	try_places(_metadata, &self->scene, row, OVLTREE_BATCH_ALL, try_layersets);
+	EXPECT_EQ(0, ovlt_count_layersets(self->scene.room.dev));
 }
 
 TEST_F(tree, submit)
