@@ -1400,6 +1400,96 @@ ATTACH(mntns_anothers, -EPERM);
 ATTACH(mntns_without_chroot, -EPERM);
 
 /*
+ * What mount(2) refuses, in do_add_mount(), and move_mount(2) doesn't ask for: nor
+ * does a batch or a request.
+ */
+
+FIXTURE(unasked)
+{
+	struct scene scene;
+};
+
+FIXTURE_VARIANT(unasked)
+{
+	const char *target;
+	/* Makes it again for each way */
+	int (*make)(void);
+	/* What mount(2) says, if it can be asked at all */
+	int error;
+};
+
+/* There is one for each network namespace. */
+static int make_same_superblock(void)
+{
+	return ovlt_sys_fsmount("sysfs");
+}
+
+static int make_symlink(void)
+{
+	return ovlt_sys_open_tree("link", AT_SYMLINK_NOFOLLOW);
+}
+
+FIXTURE_VARIANT_ADD(unasked, same_superblock) {
+	.target = "t", .make = make_same_superblock, .error = -EBUSY,
+};
+
+FIXTURE_VARIANT_ADD(unasked, symlink) {
+	.target = "file", .make = make_symlink,
+};
+
+FIXTURE_SETUP(unasked)
+{
+	scene_enter(&self->scene);
+	ovlt_mount("sysfs", "t", "sysfs", 0, NULL);
+	if (symlink("x", "link"))
+		ovlt_die("symlink");
+}
+
+FIXTURE_TEARDOWN(unasked)
+{
+	daemon_end(&self->scene.daemon);
+}
+
+static int unasked_submit(const struct scene *scene, const struct ovltree_attach *attach)
+{
+	struct ovltree_result result = { };
+	struct nl nl;
+	__u64 id;
+	int err;
+
+	submit_enter(scene, &nl);
+	err = submit_attach(&nl, scene, attach, &id);
+	if (!err)
+		daemon_attach(&scene->daemon, 0, &id, 1, &result);
+	nl_close(&nl);
+	return err ? err : result.error;
+}
+
+TEST_F(unasked, parity)
+{
+	struct ovltree_attach attach;
+	char *before = ovlt_mountinfo();
+
+	if (variant->error) {
+		EXPECT_EQ(-1, mount("sysfs", variant->target, "sysfs", 0, NULL));
+		EXPECT_EQ(variant->error, -errno);
+	}
+	for (int way = 0; way < 3; way++) {
+		attach = ovlt_entry_mount(variant->make(), variant->target);
+		ASSERT_LE(0, attach.mnt_fd);
+		EXPECT_EQ(0, way == 0 ? own_attach(&attach) :
+			     way == 1 ? ovlt_attach_mount(self->scene.room.dev,
+							  attach.mnt_fd, variant->target) :
+					unasked_submit(&self->scene, &attach)) {
+			TH_LOG("way %d", way);
+		}
+		close(attach.mnt_fd);
+		EXPECT_EQ(0, ovlt_sys_umount(variant->target, UMOUNT_NOFOLLOW));
+		EXPECT_STREQ(before, ovlt_mountinfo());
+	}
+}
+
+/*
  * Mounts that can't be unmounted
  */
 
