@@ -8,6 +8,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -869,6 +870,123 @@ TEST_F(layerset, names_in_the_table)
 	}
 	close(fd);
 	close(((struct ovltree_path *)(uintptr_t)tree.lower)[4].fd);
+}
+
+/*
+ * Memory: a set is its maker's, whose cgroup is full after some. The kernel then
+ * kills somebody in it; where there is nobody whom it may kill, the set is refused.
+ */
+
+#define CGROUP "/sys/fs/cgroup/ovlt-layerset"
+#define CGROUP_LIMIT "1048576"
+#define NR_LAYERS 100
+#define MANY_SETS 1024
+
+FIXTURE(full)
+{
+	struct ovlt_room room;
+	struct ovltree_tree tree;
+	long mounts;
+	struct {
+		int error;
+		unsigned int nr;
+	} *made;
+};
+
+FIXTURE_VARIANT(full)
+{
+	const char *oom_score_adj;
+};
+
+FIXTURE_VARIANT_ADD(full, killed) { .oom_score_adj = "1000" };
+FIXTURE_VARIANT_ADD(full, refused) { .oom_score_adj = "-1000" };
+
+FIXTURE_SETUP(full)
+{
+	if ((mkdir(CGROUP, 0755) && errno != EEXIST) ||
+	    !ovlt_exists(CGROUP "/memory.max")) {
+		rmdir(CGROUP);
+		SKIP(return, "no memory cgroup");
+	}
+	ovlt_write(CGROUP "/memory.max", CGROUP_LIMIT);
+	ovlt_room_enter(&self->room);
+	for (int i = 0; i < NR_LAYERS; i++) {
+		const char *layer = ovlt_fmt("layers/%d", i);
+
+		ovlt_mkdir(layer);
+		ovlt_tree_lowers(&self->tree, layer, NULL);
+	}
+	self->made = mmap(NULL, sizeof(*self->made), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->made);
+	self->made->nr = 0;
+	self->mounts = ovlt_slab_objects("mnt_cache");
+}
+
+FIXTURE_TEARDOWN(full)
+{
+	if (self->room.mounts)
+		EXPECT_ROOM_CLEAN(&self->room);
+}
+
+/* All that the process itself needs it has before it is in the cgroup. */
+static void fill_cgroup(struct _test_data_full *self, const char *oom_score_adj)
+{
+	struct rlimit files = { MANY_SETS + 100, MANY_SETS + 100 };
+
+	ovlt_write("/proc/self/oom_score_adj", oom_score_adj);
+	if (setrlimit(RLIMIT_NOFILE, &files) || mlockall(MCL_CURRENT | MCL_FUTURE))
+		ovlt_die("limits");
+	ovlt_write(CGROUP "/cgroup.procs", "0");
+	while (!self->made->error && self->made->nr < MANY_SETS) {
+		int set = ovlt_layerset_one(self->room.dev, &self->tree);
+
+		if (set < 0)
+			self->made->error = set;
+		else
+			self->made->nr++;
+	}
+	_exit(0);
+}
+
+static int remove_cgroup(void)
+{
+	int err;
+
+	/* The last of it may still be on its way out. */
+	for (int i = 0; i < 100; i++) {
+		err = rmdir(CGROUP) ? -errno : 0;
+		if (err != -EBUSY)
+			break;
+		usleep(10000);
+	}
+	return err;
+}
+
+TEST_F(full, cgroup)
+{
+	bool killed = atoi(variant->oom_score_adj) > 0;
+	pid_t pid = fork();
+	int status;
+
+	ASSERT_LE(0, pid);
+	if (!pid)
+		fill_cgroup(self, variant->oom_score_adj);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	if (killed) {
+		EXPECT_TRUE(WIFSIGNALED(status));
+		EXPECT_EQ(SIGKILL, WTERMSIG(status));
+	} else {
+		EXPECT_EQ(0, status);
+		EXPECT_EQ(-ENOMEM, self->made->error);
+	}
+	EXPECT_LT(0, self->made->nr);
+	EXPECT_GT(MANY_SETS, self->made->nr);
+	EXPECT_EQ(0, ovlt_count_layersets(self->room.dev));
+	EXPECT_EQ(0, remove_cgroup());
+	for (int ms = 0; ms < 10000 && ovlt_slab_objects("mnt_cache") > self->mounts; ms += 50)
+		usleep(50000);
+	EXPECT_GE(self->mounts, ovlt_slab_objects("mnt_cache"));
 }
 
 /*
