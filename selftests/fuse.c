@@ -11,6 +11,7 @@
 #include <linux/fuse.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -400,7 +401,7 @@ FIXTURE_TEARDOWN(stuck)
 {
 }
 
-/* Wait until a process waits for what can't be interrupted. */
+/* Wait until a process waits for what can't be interrupted, or has ended. */
 static void await_wait(pid_t pid)
 {
 	char state;
@@ -409,7 +410,7 @@ static void await_wait(pid_t pid)
 		usleep(1000);
 		if (sscanf(ovlt_read(ovlt_fmt("/proc/%d/stat", pid)), "%*d %*s %c", &state) != 1)
 			ovlt_die("stat of %d", pid);
-	} while (state != 'D');
+	} while (state != 'D' && state != 'Z');
 }
 
 /*
@@ -453,6 +454,200 @@ TEST_F(stuck, mountpoint)
 	EXPECT_EQ(0, ovlt_sys_umount("fuse", 0));
 	EXPECT_EQ(0, ovlt_sys_umount("fuse", 0));
 	close(target);
+}
+
+/*
+ * Callers with one entry each, at the same moment. Somebody else prepares a tree on
+ * a layer that the server doesn't find: those who lead wait for it, in vain, and the
+ * others come meanwhile. It also keeps the file system's root locked, which is one
+ * caller's mountpoint; another's has been removed.
+ */
+#define NR_CALLERS 16
+#define REMOVED 4
+#define LOCKED 9
+#define MERGE_ROUNDS 20
+
+#define TRACING "/sys/kernel/tracing/"
+#define PROBES TRACING "kprobe_events"
+#define COMMIT_EVENT TRACING "events/ovlt_merge/commit/enable"
+
+FIXTURE(merge)
+{
+	struct ovlt_room room;
+	struct ovltree_result *results;
+	struct ovltree_attach entries[NR_CALLERS];
+	struct server server;
+	pid_t preparer;
+	pid_t callers[NR_CALLERS];
+};
+
+static void probe_command(const char *command)
+{
+	int fd = ovlt_open(PROBES, O_WRONLY | O_APPEND);
+
+	if (write(fd, command, strlen(command)) != strlen(command))
+		ovlt_die("%s", command);
+	close(fd);
+}
+
+FIXTURE_SETUP(merge)
+{
+	if (access("/dev/fuse", F_OK))
+		SKIP(return, "no /dev/fuse");
+	if (access(PROBES, W_OK))
+		SKIP(return, "no kprobe events");
+	fuse_enter(&self->room);
+	self->results = mmap(NULL, NR_CALLERS * sizeof(*self->results),
+			     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->results);
+	probe_command("p:ovlt_merge/commit mnt_attach_batch\n");
+}
+
+FIXTURE_TEARDOWN(merge)
+{
+	if (!self->room.mounts)
+		return;
+	probe_command("-:ovlt_merge/commit\n");
+	EXPECT_ROOM_CLEAN(&self->room);
+}
+
+static unsigned int count_commits(void)
+{
+	char *trace = ovlt_read(TRACING "trace");
+	unsigned int nr = 0;
+
+	for (char *at = trace; (at = strstr(at, "(mnt_attach_batch+")); at++)
+		nr++;
+	free(trace);
+	return nr;
+}
+
+static const char *caller_target(int i)
+{
+	return i == LOCKED ? "fuse" : ovlt_fmt("t/%d", i);
+}
+
+static void callers_make(struct ovltree_attach *entries)
+{
+	for (int i = 0; i < NR_CALLERS; i++) {
+		struct ovltree_tree *tree = ovlt_alloc(sizeof(*tree));
+		const char *target = caller_target(i);
+
+		ovlt_mkdir(target);
+		ovlt_write(ovlt_fmt("layers/%d/name", i), ovlt_fmt("%d", i));
+		ovlt_tree_lowers(tree, ovlt_fmt("layers/%d", i), "l0", NULL);
+		entries[i] = ovlt_entry_tree(tree, NULL);
+		entries[i].target.fd = ovlt_open(target, O_PATH | O_DIRECTORY);
+	}
+	if (rmdir(caller_target(REMOVED)))
+		ovlt_die("rmdir");
+}
+
+/* Each waits for the end of a pipe that all have open: they go on together. */
+static pid_t caller_start(int dev, const struct ovltree_attach *entry,
+			  struct ovltree_result *result, const int go[2])
+{
+	pid_t pid = fork();
+	char none;
+
+	if (pid < 0)
+		ovlt_die("fork");
+	if (pid)
+		return pid;
+	close(go[1]);
+	if (read(go[0], &none, 1))
+		_exit(2);
+	_exit(ovlt_attach(dev, 0, entry, 1, result) < 0);
+}
+
+static int wait_status(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid)
+		ovlt_die("waitpid");
+	return status;
+}
+
+static void expect_caller(struct __test_metadata *_metadata, int i,
+			  const struct ovltree_result *result)
+{
+	const char *target = caller_target(i);
+
+	EXPECT_RESULT_OK(*result);
+	EXPECT_NE(0, result->mnt_id);
+	EXPECT_EQ(ovlt_mount_id(AT_FDCWD, target), result->mnt_id);
+	EXPECT_STREQ(ovlt_fmt("%d", i), ovlt_read(ovlt_fmt("%s/name", target)));
+	EXPECT_EQ(0, ovlt_sys_umount(target, 0));
+}
+
+/* Return: how many commits there were, which end all calls but the locked one. */
+static unsigned int merge_round(struct __test_metadata *_metadata,
+				struct _test_data_merge *self)
+{
+	unsigned int commits;
+	int go[2];
+
+	ovlt_write(TRACING "trace", "");
+	ovlt_write(COMMIT_EVENT, "1");
+	if (pipe2(go, O_CLOEXEC))
+		ovlt_die("pipe");
+	for (int i = 0; i < NR_CALLERS; i++)
+		self->callers[i] = caller_start(self->room.dev, &self->entries[i],
+						&self->results[i], go);
+	close(go[0]);
+	close(go[1]);
+	for (int i = 0; i < NR_CALLERS; i++) {
+		if (i != LOCKED)
+			EXPECT_EQ(0, wait_status(self->callers[i]));
+	}
+	/* In vain so far, but it is counted */
+	await_wait(self->callers[LOCKED]);
+	EXPECT_EQ(0, waitpid(self->callers[LOCKED], NULL, WNOHANG));
+	EXPECT_EQ(0, waitpid(self->preparer, NULL, WNOHANG));
+	ovlt_write(COMMIT_EVENT, "0");
+	commits = count_commits();
+
+	for (int i = 0; i < NR_CALLERS; i++) {
+		if (i != LOCKED && i != REMOVED)
+			expect_caller(_metadata, i, &self->results[i]);
+	}
+	EXPECT_RESULT(-ENOENT, TARGET, 0, self->results[REMOVED]);
+	return commits;
+}
+
+/* It looks for the layer until the server ends. */
+static void preparer_start(struct __test_metadata *_metadata, struct _test_data_merge *self)
+{
+	struct attempt attempt = { .dev = self->room.dev };
+	char byte;
+
+	self->preparer = fork();
+	ASSERT_LE(0, self->preparer);
+	if (!self->preparer)
+		_exit(-try_slow(&attempt));
+	ASSERT_EQ(1, read(self->server.told, &byte, 1));
+}
+
+TEST_F(merge, callers)
+{
+	unsigned int commits = NR_CALLERS;
+
+	for (int round = 0; round < MERGE_ROUNDS && commits >= NR_CALLERS; round++) {
+		self->server = serve("fuse");
+		callers_make(self->entries);
+		preparer_start(_metadata, self);
+		commits = merge_round(_metadata, self);
+		server_end(&self->server);
+		EXPECT_EQ(0, wait_status(self->callers[LOCKED]));
+		EXPECT_EQ(ECONNABORTED, WEXITSTATUS(wait_status(self->preparer)));
+		expect_caller(_metadata, LOCKED, &self->results[LOCKED]);
+		for (int i = 0; i < NR_CALLERS; i++)
+			close(self->entries[i].target.fd);
+		ovlt_umount("fuse");
+	}
+	EXPECT_LT(0, commits);
+	EXPECT_GT(NR_CALLERS, commits);
 }
 
 /* MNT_FORCE ends what goes on in the file system: not before it is to be detached. */
