@@ -496,7 +496,7 @@ static unsigned long long now_ms(void)
 /* Each is a program of its own, which knows of no other. */
 static void many_processes(void)
 {
-	enum { NR = 200, FEW = 20, HALF_DEADLINE_MS = 500 };
+	enum { NR = 200, FEW = 20, LONG_MS = 10000, HALF_DEADLINE_MS = 500 };
 	char target[NR][16];
 	pid_t pids[NR];
 	struct ovlt_stats after;
@@ -540,8 +540,10 @@ static void many_processes(void)
 	ASSERT_EQ(NR, after.attached);
 	ASSERT_EQ(0, after.failed);
 	/* Where starting them takes long, none is to wait for that long. */
-	ASSERT(after.batches <= FEW ||
-	       after.batches <= took / HALF_DEADLINE_MS);
+	if (took < LONG_MS)
+		ASSERT(after.batches <= FEW);
+	else
+		ASSERT(after.batches <= took / HALF_DEADLINE_MS);
 	for (int i = 0; i < NR; i++)
 		ASSERT_OK(detach(ctx, target[i], 0));
 	teardown();
@@ -565,12 +567,15 @@ static void nap_ns(long ns)
 /*
  * At any moment: before it has seen a request, in the middle of a batch, after it.
  * Those that it leaves are the next daemon's; none has to wait for its deadline.
+ * Which of these it is is chance, so that only many rounds must have all three; the
+ * nap is made to end about when a batch does, however fast the machine is.
  */
 static void killed(void)
 {
-	enum { NR = 8 };
+	enum { NR = 8, MANY = 200, MAX_NAP_NS = 500000000 };
 	const unsigned int rounds = count_of("OVLT_KILLS", 50);
-	unsigned int before = 0, amid = 0, left = 0;
+	unsigned int before = 0, amid = 0, after = 0, left = 0;
+	long nap = 4000000;
 	char target[NR][16];
 	uint64_t ids[NR];
 
@@ -598,13 +603,18 @@ static void killed(void)
 			}
 			close(fd);
 		}
-		nap_ns(random() % 4000000 * (round % 4));
+		nap_ns(random() % nap * (round % 4));
 		kill(server, SIGKILL);
 		ASSERT_EQ(SIGKILL + 128, status_of(server));
 		queued = stats().queued;
 		before += queued == NR;
 		amid += queued && queued < NR;
+		after += !queued;
 		left += queued;
+		if (queued == NR && round % 4 && nap < MAX_NAP_NS)
+			nap += nap / 4;
+		else if (!queued && nap > MAX_NAP_NS / 10000)
+			nap -= nap / 4;
 		start_daemon();
 		for (int i = 0; i < NR; i++) {
 			struct ovlt_request request = ended();
@@ -626,7 +636,8 @@ static void killed(void)
 	}
 	ASSERT_EQ(rounds * NR, stats().attached);
 	printf("# %u rounds: %u before all, %u amid, %u after all; %u requests were left to the next daemon\n",
-	       rounds, before, amid, rounds - before - amid, left);
+	       rounds, before, amid, after, left);
+	ASSERT(rounds < MANY || (before && amid && after));
 	teardown();
 }
 
