@@ -485,6 +485,112 @@ static void monitored(void)
 	teardown();
 }
 
+/* What a command of ovltreectl says on standard output; its status is to be 0. */
+static const char *told(const char *command, const char *option)
+{
+	const char *argv[] = { program("CTL"), command, option, NULL };
+	static char text[8192];
+	char *all;
+
+	ASSERT_EQ(0, status_of(start(argv, "told")));
+	all = read_all("told");
+	ASSERT(strlen(all) < sizeof(text));
+	strcpy(text, all);
+	free(all);
+	return text;
+}
+
+static void expect_told(int line, const char *part, const char *command,
+			const char *option)
+{
+	const char *text = told(command, option);
+
+	if (strstr(text, part))
+		return;
+	/* None of it is to be taken for a result. */
+	for (; *text; text += strcspn(text, "\n") + 1)
+		printf("# %.*s\n", (int)strcspn(text, "\n"), text);
+	fail_at(__FILE__, line, "%s doesn't tell \"%s\"", command, part);
+}
+
+#define ASSERT_TOLD(part, command, option) \
+	expect_told(__LINE__, part, command, option)
+
+static const char *fmt(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+
+/* Valid until the next call. */
+static const char *fmt(const char *format, ...)
+{
+	static char text[256];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	return text;
+}
+
+/* With a daemon that is stopped, so that what waits is there to be seen. */
+static void shown(void)
+{
+	const char *argv[] = { program("CTL"),
+			       "attach",
+			       "--submit",
+			       "--name=web-1",
+			       "--priority=7",
+			       "--deadline=60000",
+			       "-o",
+			       LOWERS,
+			       "n",
+			       NULL };
+	uint64_t id;
+	pid_t pid;
+
+	setup("");
+	ASSERT(!mkdir("n", 0755));
+	ASSERT_STR("[]\n", told("queue", "--json"));
+	ASSERT_TOLD("daemon: none\nwaiting: 0,", "stats", NULL);
+	ASSERT_TOLD("\novltree_daemon 0\n", "metrics", NULL);
+	ASSERT_TOLD("note  daemon: none serves this network namespace\n",
+		    "doctor", NULL);
+	start_daemon();
+	ASSERT(!kill(server, SIGSTOP));
+	id = submit("m", 60000);
+	ASSERT_TOLD(fmt("\"id\":\t%llu,", (unsigned long long)id), "queue",
+		    "--json");
+	ASSERT_TOLD("\"name\":\t\"m\",", "queue", "--json");
+	ASSERT_TOLD("\"priority\":\t5,", "queue", "--json");
+	ASSERT_TOLD("\"deadline_ms\":\t60000,", "queue", "--json");
+	ASSERT_TOLD(fmt("\"pid\":\t%d,", getpid()), "queue", "--json");
+	ASSERT_TOLD(fmt("daemon: process %d\nwaiting: 1, ", server), "stats",
+		    NULL);
+	ASSERT_TOLD("\"queued\":\t1,", "stats", "--json");
+	ASSERT_TOLD("\novltree_daemon 1\n", "metrics", NULL);
+	ASSERT_TOLD("\novltree_queue_length 1\n", "metrics", NULL);
+	ASSERT_TOLD(fmt("ok    daemon: process %d serves, 1 of ", server),
+		    "doctor", NULL);
+
+	pid = start(argv, "attach.log");
+	for (int i = 0; dump().nr < 2; i++) {
+		ASSERT(i < 3000);
+		usleep(10000);
+	}
+	ASSERT_TOLD(", priority 7, ", "queue", NULL);
+	ASSERT_TOLD(fmt(", pid %d, uid 0, ", pid), "queue", NULL);
+	ASSERT_TOLD(", name web-1\n", "queue", NULL);
+	ASSERT(!kill(server, SIGCONT));
+	ASSERT_EQ(0, status_of(pid));
+	ASSERT_EQ(id, ended().id);
+	ASSERT_EQ(1, mounts_at("m"));
+	ASSERT_EQ(1, mounts_at("n"));
+	ASSERT_TOLD("\nattached: 2\n", "stats", NULL);
+	ASSERT_STR("[]\n", told("queue", "--json"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	ASSERT_OK(detach(ctx, "n", 0));
+	teardown();
+}
+
 static unsigned long long now_ms(void)
 {
 	struct timespec now;
@@ -776,6 +882,10 @@ static void stopped(void)
 	ASSERT_EQ(OVLTREE_REASON_DEADLINE, request.committed_by);
 	ASSERT_EQ(1, mounts_at("m"));
 	ASSERT_EQ(1, stats().expired);
+	ASSERT_TOLD(
+		fmt("note  daemon: process %d serves, but the kernel has done 1 requests at their deadlines\n",
+		    server),
+		"doctor", NULL);
 	/* The daemon finds out that it is done, and goes on. */
 	ASSERT(!kill(server, SIGCONT));
 	ASSERT_OK(detach(ctx, "m", 0));
@@ -816,6 +926,10 @@ static void full(void)
 	ASSERT_EQ(max, nr);
 	ASSERT(ovlt_queue_get_error(queue)[0]);
 	ASSERT_EQ(1, stats().refused);
+	ASSERT_TOLD(
+		fmt("note  daemon: process %d serves, but its queue was full 1 times\n",
+		    server),
+		"doctor", NULL);
 
 	set_refused(OVLT_REFUSED_FAIL, 0);
 	ASSERT_FAIL(EDQUOT, OVLTREE_FIELD_NONE, 0, attach_options("m"));
@@ -1436,12 +1550,25 @@ static void module_loading(void)
 }
 
 static const struct test tests[] = {
-	TEST(attach_and_detach), TEST(asynchronous),   TEST(cancelled),
-	TEST(monitored),	 TEST(many_processes), TEST(killed),
-	TEST(flat_memory),	 TEST(stopped),	       TEST(full),
-	TEST(full_of_all),	 TEST(no_daemon),      TEST(second_daemon),
-	TEST(bad_config),	 TEST(lost_events),    TEST(signals),
-	TEST(service_manager),	 TEST(module_reload),  TEST(module_loading),
+	TEST(attach_and_detach),
+	TEST(asynchronous),
+	TEST(cancelled),
+	TEST(monitored),
+	TEST(shown),
+	TEST(many_processes),
+	TEST(killed),
+	TEST(flat_memory),
+	TEST(stopped),
+	TEST(full),
+	TEST(full_of_all),
+	TEST(no_daemon),
+	TEST(second_daemon),
+	TEST(bad_config),
+	TEST(lost_events),
+	TEST(signals),
+	TEST(service_manager),
+	TEST(module_reload),
+	TEST(module_loading),
 };
 
 static bool is_named(const char *name, char *const names[])
