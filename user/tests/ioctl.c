@@ -16,6 +16,7 @@
 #include "harness.h"
 
 #define MAX_ENTRIES 64
+#define PLACE_SIZE 8192
 
 /**
  * struct call - what the module was given
@@ -53,6 +54,7 @@ static unsigned int nr_layersets;
 /* What every thread that calls is to have, if not 0 and NULL. */
 static uid_t expected_fsuid;
 static const char *expected_cwd;
+static const char *expected_place;
 /* Descriptors that PREPARE can still make. */
 static int fds_left = 1000;
 /* Trees with layer sets can't be built. */
@@ -194,6 +196,43 @@ static int undo(struct ovltree_result *results, unsigned int nr)
 	return 0;
 }
 
+/* Whom /proc has the calling thread's work accounted to and limited by, and where. */
+static void get_place(char place[PLACE_SIZE])
+{
+	static const char *const files[] = { "cgroup", "limits" };
+	static const char *const namespaces[] = {
+		"cgroup", "ipc",
+		"mnt",	  "net",
+		"pid",	  "pid_for_children",
+		"time",	  "time_for_children",
+		"user",	  "uts",
+	};
+	char path[64], target[64];
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		char *text;
+
+		snprintf(path, sizeof(path), "/proc/thread-self/%s", files[i]);
+		text = read_all(path);
+		ASSERT(text);
+		len += snprintf(place + len, PLACE_SIZE - len, "%s", text);
+		ASSERT(len < PLACE_SIZE);
+		free(text);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++) {
+		ssize_t end;
+
+		snprintf(path, sizeof(path), "/proc/thread-self/ns/%s",
+			 namespaces[i]);
+		/* A kernel may have been built without. */
+		end = readlink(path, target, sizeof(target) - 1);
+		target[end > 0 ? end : 0] = '\0';
+		len += snprintf(place + len, PLACE_SIZE - len, "%s\n", target);
+		ASSERT(len < PLACE_SIZE);
+	}
+}
+
 static int answer_batch(unsigned long command, struct ovltree_batch *batch)
 {
 	struct ovltree_result *results = (void *)(uintptr_t)batch->results;
@@ -207,6 +246,12 @@ static int answer_batch(unsigned long command, struct ovltree_batch *batch)
 	if (expected_cwd) {
 		ASSERT_EQ(expected_fsuid, setfsuid(-1));
 		ASSERT_STR(expected_cwd, getcwd((char[4096]){ 0 }, 4096));
+	}
+	if (expected_place) {
+		char place[PLACE_SIZE];
+
+		get_place(place);
+		ASSERT_STR(expected_place, place);
 	}
 	call->command = command;
 	call->thread = pthread_self();
@@ -952,16 +997,36 @@ static void threads_are_the_callers(void)
 {
 	struct ovlt_ctx *ctx = setup_threads(4);
 	struct ovlt_batch *batch = batch_of(ctx, 16, 0);
+	static char before[PLACE_SIZE], place[PLACE_SIZE];
+	struct rlimit limit;
+	int mntns, netns;
 
 	put("below/f", "");
-	ASSERT(!unshare(CLONE_FS) && !chdir("below"));
+	/* Threads that are kept would be as the caller was at first. */
+	ASSERT_EQ(0, ovlt_batch_attach(batch));
+	nr_calls = 0;
+	get_place(before);
+	mntns = __real_open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	netns = __real_open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	ASSERT(mntns >= 0 && netns >= 0);
+	ASSERT(!unshare(CLONE_FS | CLONE_NEWNS | CLONE_NEWNET));
+	ASSERT(!getrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_cur--;
+	ASSERT(!setrlimit(RLIMIT_NOFILE, &limit));
+	get_place(place);
+	ASSERT(strcmp(before, place));
+	ASSERT(!chdir("below"));
 	setfsuid(1234);
 	expected_fsuid = 1234;
 	expected_cwd = at("below");
+	expected_place = place;
 	ASSERT_EQ(0, ovlt_batch_attach(batch));
 	expect_threads(4, 16);
 	setfsuid(0);
-	ASSERT(!chdir(".."));
+	ASSERT(!setns(mntns, CLONE_NEWNS) && !setns(netns, CLONE_NEWNET));
+	ASSERT(!chdir(test_dir));
+	close(mntns);
+	close(netns);
 	ovlt_batch_unref(batch);
 	ovlt_ctx_unref(ctx);
 }
