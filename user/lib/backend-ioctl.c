@@ -14,6 +14,10 @@
 
 #define DEVICE "/dev/ovltree"
 
+/* It refuses structures that have something where its own have ended. */
+#define TOO_OLD \
+	"the module is older than the library and lacks what this asks for"
+
 /**
  * struct request - the memory of a batch
  * @batch: argument of the ioctl
@@ -234,6 +238,14 @@ static void fill_layersets(struct request *request, struct ovlt_entry **entries)
 	}
 }
 
+/* The entry as a whole, or its tree; what is in them is a field of its own. */
+static bool is_unknown(const struct ovltree_result *result)
+{
+	return result->error == -E2BIG &&
+	       (result->field == OVLTREE_FIELD_NONE ||
+		result->field == OVLTREE_FIELD_TREE);
+}
+
 static void take_result(struct ovlt_entry *entry, unsigned long command,
 			const struct ovltree_result *result)
 {
@@ -249,6 +261,11 @@ static void take_result(struct ovlt_entry *entry, unsigned long command,
 			result->error == -EINVAL ?
 				"mountpoint is not in the mount namespace" :
 				"");
+	if (is_unknown(result))
+		ovlt_entry_fail(entry, result->error, result->field,
+				result->index, "%.*s%s" TOO_OLD,
+				OVLTREE_MESSAGE_MAX - 1, result->message,
+				result->message[0] ? ": " : "");
 	if (result->error)
 		return;
 	switch (command) {
@@ -263,6 +280,13 @@ static void take_result(struct ovlt_entry *entry, unsigned long command,
 	}
 	entry->result.mnt_id = result->mnt_id;
 	entry->result.dev = makedev(result->dev_major, result->dev_minor);
+}
+
+static void tell_too_old(struct ovlt_ctx *ctx)
+{
+	pthread_mutex_lock(&ctx->lock);
+	ovlt_ctx_fail(ctx, -E2BIG, TOO_OLD);
+	pthread_mutex_unlock(&ctx->lock);
 }
 
 static int run(struct ovlt_ctx *ctx, unsigned long command,
@@ -295,6 +319,8 @@ static int run(struct ovlt_ctx *ctx, unsigned long command,
 	}
 	if (ioctl(ctx->dev_fd, command, &request.batch) < 0) {
 		err = -errno;
+		if (err == -E2BIG)
+			tell_too_old(ctx);
 	} else {
 		for (unsigned int i = 0; i < nr; i++)
 			take_result(entries[i], command, &request.results[i]);

@@ -579,8 +579,8 @@ static int find_backend(const struct ovlt_batch *batch, unsigned int kinds,
  *
  * Return: the number of entries that failed, so 0 is all well; or, with nothing
  * done and no results: -EINVAL for an empty batch or other entries, -E2BIG for
- * more entries than an all-or-nothing batch may have, -EPERM, -ENOMEM, -EINTR,
- * or why no backend works.
+ * more entries than an all-or-nothing batch may have or for what the module is too
+ * old for, -EPERM, -ENOMEM, -EINTR, or why no backend works.
  */
 OVLT_EXPORT int ovlt_batch_prepare(struct ovlt_batch *batch)
 {

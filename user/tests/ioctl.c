@@ -61,6 +61,20 @@ static int fds_left = 1000;
 static bool refuse_shared;
 /* Trees that had a layer set, and trees that had a list. */
 static unsigned int nr_shared, nr_listed;
+/* The sizes that it was compiled with; an older one's are smaller. */
+static struct {
+	size_t info;
+	size_t batch;
+	size_t attach;
+	size_t tree;
+	size_t result;
+} known = {
+	.info = sizeof(struct ovltree_info),
+	.batch = sizeof(struct ovltree_batch),
+	.attach = sizeof(struct ovltree_attach),
+	.tree = sizeof(struct ovltree_tree),
+	.result = sizeof(struct ovltree_result),
+};
 
 int __wrap_open(const char *path, int flags, ...);
 int __real_open(const char *path, int flags, ...);
@@ -84,16 +98,36 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 			    __real_pthread_create(thread, attr, fn, arg);
 }
 
+/* As copy_struct_from_user() of the kernel has it. */
+static bool is_too_long(const void *object, size_t size, size_t known_size)
+{
+	const char *bytes = object;
+
+	for (size_t i = known_size; i < size; i++)
+		if (bytes[i])
+			return true;
+	return false;
+}
+
 static int answer_info(struct ovltree_info *info)
 {
+	const struct ovltree_info answer = {
+		.size = known.info,
+		.version = version,
+		.max_entries = max_entries,
+		.max_lower = 500,
+		.max_options = 65536,
+		.features = features,
+		.nr_layersets = nr_layersets,
+	};
+
 	ASSERT_EQ(sizeof(*info), info->size);
 	ASSERT_EQ(0, info->flags);
-	info->version = version;
-	info->max_entries = max_entries;
-	info->max_lower = 500;
-	info->max_options = 65536;
-	info->features = features;
-	info->nr_layersets = nr_layersets;
+	if (is_too_long(info, sizeof(*info), known.info)) {
+		errno = E2BIG;
+		return -1;
+	}
+	memcpy(info, &answer, known.info);
 	return 0;
 }
 
@@ -148,8 +182,18 @@ static void answer_attach(struct ovltree_result *result,
 			  const struct ovltree_attach *attach)
 {
 	const char *target = (const char *)(uintptr_t)attach->target.path;
+	const struct ovltree_tree *tree = (void *)(uintptr_t)attach->tree;
 
-	if (target && !strcmp(target, "bad")) {
+	if (is_too_long(attach, sizeof(*attach), known.attach)) {
+		result->error = -E2BIG;
+		snprintf(result->message, sizeof(result->message),
+			 "entry can't be read");
+	} else if (tree && is_too_long(tree, sizeof(*tree), known.tree)) {
+		result->error = -E2BIG;
+		result->field = OVLTREE_FIELD_TREE;
+		snprintf(result->message, sizeof(result->message),
+			 "tree can't be read");
+	} else if (target && !strcmp(target, "bad")) {
 		result->error = -ENOENT;
 		result->field = OVLTREE_FIELD_TARGET;
 	} else if (target && !strcmp(target, "elsewhere")) {
@@ -161,8 +205,8 @@ static void answer_attach(struct ovltree_result *result,
 			 attach->flags & OVLTREE_ATTACH_MOUNT ?
 				 "not a detached mount" :
 				 "mountpoint is not in the mount namespace");
-	} else if (attach->tree) {
-		answer_tree(result, (void *)(uintptr_t)attach->tree);
+	} else if (tree) {
+		answer_tree(result, tree);
 	}
 }
 
@@ -276,6 +320,10 @@ static int answer_batch(unsigned long command, struct ovltree_batch *batch)
 		errno = EINTR;
 		return -1;
 	}
+	if (is_too_long(batch, sizeof(*batch), known.batch)) {
+		errno = E2BIG;
+		return -1;
+	}
 	for (unsigned int i = 0; i < batch->nr; i++) {
 		results[i] = (struct ovltree_result){ .fd = -1 };
 		if ((int)i == fail_entry) {
@@ -310,6 +358,11 @@ static int answer_batch(unsigned long command, struct ovltree_batch *batch)
 	}
 	if (batch->flags & OVLTREE_BATCH_ALL && succeeded < (int)batch->nr)
 		succeeded = undo(results, batch->nr);
+	for (unsigned int i = 0; i < batch->nr; i++)
+		memset((char *)&results[i] + known.result, 0,
+		       sizeof(results[i]) - known.result);
+	if (known.batch < sizeof(*batch))
+		return succeeded;
 	batch->wait_ns = 10;
 	batch->hold_ns = 100;
 	return succeeded;
@@ -780,6 +833,102 @@ static void trees_share(void)
 	ovlt_ctx_unref(ctx);
 }
 
+/* Other releases */
+
+#define TOO_OLD \
+	"the module is older than the library and lacks what this asks for"
+
+/* Of the entry that it is, and the others are done. */
+static void expect_too_old(struct ovlt_ctx *ctx, const char *tree_message,
+			   const char *entry_message)
+{
+	struct ovlt_batch *batch = new_batch(ctx, 0);
+
+	add_tree(batch, "lowerdir=a:b", "m");
+	add_tree(batch, "lowerdir=a:b,nosuid", "m");
+	add_tree(batch, "lowerdir=a:b,shared", "m");
+	ASSERT_EQ(2, ovlt_batch_attach(batch));
+	ASSERT_OK(outcome_of(batch, 0));
+	ASSERT_FAIL(E2BIG, OVLTREE_FIELD_TREE, 0, outcome_of(batch, 1));
+	ASSERT_STR(tree_message, outcome_of(batch, 1).message);
+	ASSERT_FAIL(E2BIG, OVLTREE_FIELD_NONE, 0, outcome_of(batch, 2));
+	ASSERT_STR(entry_message, outcome_of(batch, 2).message);
+	ovlt_batch_unref(batch);
+}
+
+/*
+ * A module whose structures end earlier: members that it doesn't know are zero in its
+ * answers, and where they aren't zero in what it is given it refuses that.
+ */
+static void old_module(void)
+{
+	struct ovlt_tree *plain = make_tree("lowerdir=a:b");
+	struct ovlt_ctx *ctx = setup();
+	struct ovlt_batch *batch;
+	struct ovlt_info answer;
+	uint64_t hold_ns;
+
+	known.info = offsetof(struct ovltree_info, max_lower);
+	known.batch = offsetof(struct ovltree_batch, wait_ns);
+	known.attach = offsetof(struct ovltree_attach, mntns_fd);
+	known.tree = offsetof(struct ovltree_tree, attr);
+	known.result = offsetof(struct ovltree_result, message);
+	features |= OVLTREE_FEATURE_LAYERSET;
+	ASSERT_EQ(0, ovlt_ctx_get_info(ctx, &answer, sizeof(answer)));
+	ASSERT_STR("ioctl", answer.backend);
+	ASSERT_EQ(4, answer.max_entries);
+	ASSERT_EQ(0, answer.max_lower);
+	ASSERT_EQ(0, answer.features);
+
+	/* What it can't tell that it has isn't used. */
+	batch = new_batch(ctx, 0);
+	ASSERT_EQ(0, ovlt_batch_add_tree(batch, plain, AT_FDCWD, "m", 0));
+	ASSERT_EQ(1, ovlt_batch_add_tree(batch, plain, AT_FDCWD, "n", 0));
+	ASSERT_EQ(0, ovlt_batch_attach(batch));
+	ASSERT_EQ(1, nr_calls);
+	ASSERT_EQ(2, nr_listed);
+	ASSERT_EQ(1ULL << 40, outcome_of(batch, 0).mnt_id);
+	ovlt_batch_get_times(batch, NULL, &hold_ns);
+	ASSERT_EQ(0, hold_ns);
+	ovlt_batch_unref(batch);
+
+	expect_too_old(ctx, TOO_OLD, TOO_OLD);
+	known.result = sizeof(struct ovltree_result);
+	expect_too_old(ctx, "tree can't be read: " TOO_OLD,
+		       "entry can't be read: " TOO_OLD);
+	ovlt_tree_unref(plain);
+	ovlt_ctx_unref(ctx);
+}
+
+/* One that is so old that it takes no call of the library's. */
+static void module_too_old(void)
+{
+	struct ovlt_ctx *ctx = setup();
+	struct ovlt_batch *batch = batch_of(ctx, 1, 0);
+	char text[OVLTREE_MESSAGE_MAX];
+	struct ovlt_info answer;
+
+	known.batch = offsetof(struct ovltree_batch, tree_size);
+	ASSERT_EQ(-E2BIG, ovlt_batch_attach(batch));
+	ASSERT_EQ(0, ovlt_ctx_get_error(ctx, text, sizeof(text)));
+	ASSERT_STR(TOO_OLD, text);
+	ovlt_batch_unref(batch);
+	ovlt_ctx_unref(ctx);
+
+	known.info = 0;
+	ctx = setup();
+	ASSERT_EQ(-E2BIG, ovlt_ctx_get_info(ctx, &answer, sizeof(answer)));
+	ASSERT_EQ(0, ovlt_ctx_get_error(ctx, text, sizeof(text)));
+	ASSERT(strstr(text, "/dev/ovltree"));
+	ovlt_ctx_unref(ctx);
+	/* Unasked, the kernel's own calls do the work. */
+	ctx = ovlt_ctx_new();
+	ASSERT(ctx);
+	ASSERT_EQ(0, ovlt_ctx_get_info(ctx, &answer, sizeof(answer)));
+	ASSERT_STR("mount-api", answer.backend);
+	ovlt_ctx_unref(ctx);
+}
+
 /* Threads */
 
 static struct ovlt_ctx *setup_threads(unsigned int nr)
@@ -1059,6 +1208,8 @@ static const struct test tests[] = {
 	TEST(make_layersets),
 	TEST(no_layersets),
 	TEST(trees_share),
+	TEST(old_module),
+	TEST(module_too_old),
 	TEST(threads_prepare),
 	TEST(few_threads),
 	TEST(thread_errors),
