@@ -60,6 +60,5 @@ module_exit(ovltree_exit);
 MODULE_DESCRIPTION("Attach and detach batches of overlay trees");
 MODULE_AUTHOR("The ovltree authors");
 MODULE_LICENSE("GPL");
-MODULE_ALIAS("devname:ovltree");
 MODULE_ALIAS_GENL_FAMILY(OVLTREE_FAMILY_NAME);
 MODULE_IMPORT_NS(VFS_MOUNT_BATCH);
