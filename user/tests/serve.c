@@ -500,12 +500,18 @@ static const char *told(const char *command, const char *option)
 	return text;
 }
 
-static void expect_told(int line, const char *part, const char *command,
-			const char *option)
+/* The rest are parts of it, up to NULL. */
+static void expect_told(int line, const char *command, const char *option, ...)
 {
 	const char *text = told(command, option);
+	const char *part;
+	va_list ap;
 
-	if (strstr(text, part))
+	va_start(ap, option);
+	while ((part = va_arg(ap, const char *)) && strstr(text, part))
+		;
+	va_end(ap);
+	if (!part)
 		return;
 	/* None of it is to be taken for a result. */
 	for (; *text; text += strcspn(text, "\n") + 1)
@@ -513,20 +519,22 @@ static void expect_told(int line, const char *part, const char *command,
 	fail_at(__FILE__, line, "%s doesn't tell \"%s\"", command, part);
 }
 
-#define ASSERT_TOLD(part, command, option) \
-	expect_told(__LINE__, part, command, option)
+#define ASSERT_TOLD(command, option, ...) \
+	expect_told(__LINE__, command, option, __VA_ARGS__, NULL)
 
 static const char *fmt(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 
-/* Valid until the next call. */
+/* Several results are valid at once. */
 static const char *fmt(const char *format, ...)
 {
-	static char text[256];
+	static char texts[4][256];
+	static unsigned int next;
+	char *text = texts[next++ % ARRAY_SIZE(texts)];
 	va_list ap;
 
 	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
+	vsnprintf(text, sizeof(texts[0]), format, ap);
 	va_end(ap);
 	return text;
 }
@@ -550,41 +558,38 @@ static void shown(void)
 	setup("");
 	ASSERT(!mkdir("n", 0755));
 	ASSERT_STR("[]\n", told("queue", "--json"));
-	ASSERT_TOLD("daemon: none\nwaiting: 0,", "stats", NULL);
-	ASSERT_TOLD("\novltree_daemon 0\n", "metrics", NULL);
-	ASSERT_TOLD("note  daemon: none serves this network namespace\n",
-		    "doctor", NULL);
+	ASSERT_TOLD("stats", NULL, "daemon: none\nwaiting: 0,");
+	ASSERT_TOLD("metrics", NULL, "\novltree_daemon 0\n");
+	ASSERT_TOLD("doctor", NULL,
+		    "note  daemon: none serves this network namespace\n");
 	start_daemon();
 	ASSERT(!kill(server, SIGSTOP));
 	id = submit("m", 60000);
-	ASSERT_TOLD(fmt("\"id\":\t%llu,", (unsigned long long)id), "queue",
-		    "--json");
-	ASSERT_TOLD("\"name\":\t\"m\",", "queue", "--json");
-	ASSERT_TOLD("\"priority\":\t5,", "queue", "--json");
-	ASSERT_TOLD("\"deadline_ms\":\t60000,", "queue", "--json");
-	ASSERT_TOLD(fmt("\"pid\":\t%d,", getpid()), "queue", "--json");
-	ASSERT_TOLD(fmt("daemon: process %d\nwaiting: 1, ", server), "stats",
-		    NULL);
-	ASSERT_TOLD("\"queued\":\t1,", "stats", "--json");
-	ASSERT_TOLD("\novltree_daemon 1\n", "metrics", NULL);
-	ASSERT_TOLD("\novltree_queue_length 1\n", "metrics", NULL);
-	ASSERT_TOLD(fmt("ok    daemon: process %d serves, 1 of ", server),
-		    "doctor", NULL);
+	ASSERT_TOLD("queue", "--json",
+		    fmt("\"id\":\t%llu,", (unsigned long long)id),
+		    "\"name\":\t\"m\",", "\"priority\":\t5,",
+		    "\"deadline_ms\":\t60000,", fmt("\"pid\":\t%d,", getpid()));
+	ASSERT_TOLD("stats", NULL,
+		    fmt("daemon: process %d\nwaiting: 1, ", server));
+	ASSERT_TOLD("stats", "--json", "\"queued\":\t1,");
+	ASSERT_TOLD("metrics", NULL, "\novltree_daemon 1\n",
+		    "\novltree_queue_length 1\n");
+	ASSERT_TOLD("doctor", NULL,
+		    fmt("ok    daemon: process %d serves, 1 of ", server));
 
 	pid = start(argv, "attach.log");
 	for (int i = 0; dump().nr < 2; i++) {
 		ASSERT(i < 3000);
 		usleep(10000);
 	}
-	ASSERT_TOLD(", priority 7, ", "queue", NULL);
-	ASSERT_TOLD(fmt(", pid %d, uid 0, ", pid), "queue", NULL);
-	ASSERT_TOLD(", name web-1\n", "queue", NULL);
+	ASSERT_TOLD("queue", NULL, ", priority 7, ",
+		    fmt(", pid %d, uid 0, ", pid), ", name web-1\n");
 	ASSERT(!kill(server, SIGCONT));
 	ASSERT_EQ(0, status_of(pid));
 	ASSERT_EQ(id, ended().id);
 	ASSERT_EQ(1, mounts_at("m"));
 	ASSERT_EQ(1, mounts_at("n"));
-	ASSERT_TOLD("\nattached: 2\n", "stats", NULL);
+	ASSERT_TOLD("stats", NULL, "\nattached: 2\n");
 	ASSERT_STR("[]\n", told("queue", "--json"));
 	ASSERT_OK(detach(ctx, "m", 0));
 	ASSERT_OK(detach(ctx, "n", 0));
@@ -883,9 +888,9 @@ static void stopped(void)
 	ASSERT_EQ(1, mounts_at("m"));
 	ASSERT_EQ(1, stats().expired);
 	ASSERT_TOLD(
+		"doctor", NULL,
 		fmt("note  daemon: process %d serves, but the kernel has done 1 requests at their deadlines\n",
-		    server),
-		"doctor", NULL);
+		    server));
 	/* The daemon finds out that it is done, and goes on. */
 	ASSERT(!kill(server, SIGCONT));
 	ASSERT_OK(detach(ctx, "m", 0));
@@ -927,9 +932,9 @@ static void full(void)
 	ASSERT(ovlt_queue_get_error(queue)[0]);
 	ASSERT_EQ(1, stats().refused);
 	ASSERT_TOLD(
+		"doctor", NULL,
 		fmt("note  daemon: process %d serves, but its queue was full 1 times\n",
-		    server),
-		"doctor", NULL);
+		    server));
 
 	set_refused(OVLT_REFUSED_FAIL, 0);
 	ASSERT_FAIL(EDQUOT, OVLTREE_FIELD_NONE, 0, attach_options("m"));
