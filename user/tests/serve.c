@@ -520,7 +520,7 @@ static void expect_told(int line, const char *command, const char *option, ...)
 }
 
 #define ASSERT_TOLD(command, option, ...) \
-	expect_told(__LINE__, command, option, __VA_ARGS__, NULL)
+	expect_told(__LINE__, command, option, __VA_ARGS__, (char *)NULL)
 
 static const char *fmt(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
