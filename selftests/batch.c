@@ -231,9 +231,7 @@ TEST_F(size, closed)
 	}
 	/* Nobody who watches the table has seen anything. */
 	EXPECT_EQ(0, end_events(poller, stop));
-	for (int ms = 0; ms < 10000 && ovlt_slab_objects("mnt_cache") > mounts; ms += 50)
-		usleep(50000);
-	EXPECT_GE(mounts, ovlt_slab_objects("mnt_cache"));
+	EXPECT_GE(mounts, ovlt_mounts_at_rest(mounts));
 }
 
 /*
@@ -1356,9 +1354,7 @@ FIXTURE_SETUP(leak)
 
 FIXTURE_TEARDOWN(leak)
 {
-	for (int ms = 0; ms < 10000 && ovlt_slab_objects("mnt_cache") > self->mounts; ms += 50)
-		usleep(50000);
-	EXPECT_GE(self->mounts, ovlt_slab_objects("mnt_cache"));
+	EXPECT_GE(self->mounts, ovlt_mounts_at_rest(self->mounts));
 	EXPECT_ROOM_CLEAN(&self->room);
 }
 

@@ -588,6 +588,51 @@ long ovlt_slab_objects(const char *slab)
 	return nr;
 }
 
+/**
+ * ovlt_mounts_at_rest - count the mounts that there are in memory
+ * @expected: what is waited for, since they are freed some time after their end
+ *
+ * Return: their number; more than @expected if it doesn't fall to that within 10 s.
+ */
+long ovlt_mounts_at_rest(long expected)
+{
+	for (int ms = 0; ms < 10000 && ovlt_slab_objects("mnt_cache") > expected; ms += 50)
+		usleep(50000);
+	return ovlt_slab_objects("mnt_cache");
+}
+
+/**
+ * ovlt_remove_cgroup - remove a cgroup, the last of which may still be on its way out
+ * @path: its folder
+ *
+ * Return: 0 or -errno.
+ */
+int ovlt_remove_cgroup(const char *path)
+{
+	int err = 0;
+
+	for (int i = 0; i < 100; i++) {
+		err = rmdir(path) ? -errno : 0;
+		if (err != -EBUSY)
+			break;
+		usleep(10000);
+	}
+	return err;
+}
+
+/**
+ * ovlt_probe - make a probe, or remove one
+ * @command: a line for kprobe_events
+ */
+void ovlt_probe(const char *command)
+{
+	int fd = ovlt_open(OVLT_PROBES, O_WRONLY | O_APPEND);
+
+	if (write(fd, command, strlen(command)) != strlen(command))
+		ovlt_die("%s", command);
+	close(fd);
+}
+
 /*
  * Arguments
  */

@@ -93,6 +93,14 @@ struct ovlt_mount *ovlt_find_mount(const char *mountinfo, const char *target);
 char *ovlt_path(const char *name);
 __u64 ovlt_mount_id(int dirfd, const char *path);
 long ovlt_slab_objects(const char *slab);
+long ovlt_mounts_at_rest(long expected);
+int ovlt_remove_cgroup(const char *path);
+
+/* Tracing */
+#define OVLT_TRACING "/sys/kernel/tracing/"
+#define OVLT_PROBES OVLT_TRACING "kprobe_events"
+
+void ovlt_probe(const char *command);
 
 /* Namespaces */
 int ovlt_userns(const char *map);

@@ -445,8 +445,7 @@ TEST_F(detach, force_needs_rights)
  * Trees with uppers on one ext4, t0 to t3, and how often that is synced.
  */
 #define NR_SYNCED 4
-#define TRACING "/sys/kernel/tracing/"
-#define SYNC_EVENT TRACING "events/ext4/ext4_sync_fs/enable"
+#define SYNC_EVENT OVLT_TRACING "events/ext4/ext4_sync_fs/enable"
 
 FIXTURE(synced)
 {
@@ -458,7 +457,7 @@ FIXTURE(synced)
 /* sync_filesystem() calls the file system twice, first without waiting. */
 static unsigned int count_syncs(void)
 {
-	char *trace = ovlt_read(TRACING "trace");
+	char *trace = ovlt_read(OVLT_TRACING "trace");
 	unsigned int nr = 0;
 
 	for (char *at = trace; (at = strstr(at, "ext4_sync_fs: ")); at++) {
@@ -486,7 +485,7 @@ static void attach_synced(struct ovltree_detach *entries, int dev, const char *o
 		entries[i] = ovlt_entry_path(target, 0);
 	}
 	ovlt_write(SYNC_EVENT, "1");
-	ovlt_write(TRACING "trace", "");
+	ovlt_write(OVLT_TRACING "trace", "");
 }
 
 FIXTURE_SETUP(synced)
@@ -503,7 +502,7 @@ FIXTURE_TEARDOWN(synced)
 	if (!self->room.mounts)
 		return;
 	ovlt_write(SYNC_EVENT, "0");
-	ovlt_write(TRACING "trace", "");
+	ovlt_write(OVLT_TRACING "trace", "");
 	for (int i = 0; i < NR_SYNCED; i++)
 		EXPECT_STREQ("new\n", ovlt_read(ovlt_fmt("u%d/new", i)));
 	EXPECT_ROOM_CLEAN(&self->room);
@@ -601,6 +600,7 @@ static bool detach_and_mark(struct __test_metadata *_metadata,
 			    struct _test_data_synced *self, int marker)
 {
 	char *trace, *mark, *sync;
+	bool after;
 
 	attach_synced(self->entries, self->room.dev, NULL);
 	for (int i = 0; i < NR_SYNCED; i++)
@@ -610,11 +610,12 @@ static bool detach_and_mark(struct __test_metadata *_metadata,
 	if (write(marker, MARK, strlen(MARK)) != strlen(MARK))
 		ovlt_die("trace_marker");
 	EXPECT_EQ(1, wait_for_syncs(1));
-	trace = ovlt_read(TRACING "trace");
+	trace = ovlt_read(OVLT_TRACING "trace");
 	mark = strstr(trace, MARK);
 	sync = strstr(trace, "ext4_sync_fs: ");
+	after = mark && sync && mark < sync;
 	free(trace);
-	return mark && sync && mark < sync;
+	return after;
 }
 
 /*
@@ -623,7 +624,7 @@ static bool detach_and_mark(struct __test_metadata *_metadata,
  */
 TEST_F(synced, not_before_lazy_returns)
 {
-	int marker = ovlt_open(TRACING "trace_marker", O_WRONLY);
+	int marker = ovlt_open(OVLT_TRACING "trace_marker", O_WRONLY);
 	bool after = false;
 
 	for (int i = 0; i < MARK_ROUNDS && !after; i++)

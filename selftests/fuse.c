@@ -401,6 +401,15 @@ FIXTURE_TEARDOWN(stuck)
 {
 }
 
+static int wait_status(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid)
+		ovlt_die("waitpid");
+	return status;
+}
+
 /* Wait until a process waits for what can't be interrupted, or has ended. */
 static void await_wait(pid_t pid)
 {
@@ -421,9 +430,9 @@ TEST_F(stuck, mountpoint)
 {
 	struct ovltree_attach entries[2];
 	struct ovltree_result results[2];
-	int target, outer, status;
 	struct server server;
 	pid_t looker, pid;
+	int target, outer;
 	char byte;
 
 	server = serve("fuse");
@@ -446,14 +455,47 @@ TEST_F(stuck, mountpoint)
 		_exit(ovlt_attach(self->room.dev, 0, entries, 2, results));
 	await_wait(pid);
 	server_end(&server);
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(2, WEXITSTATUS(status));
-	ASSERT_EQ(looker, waitpid(looker, &status, 0));
-	EXPECT_EQ(0, WEXITSTATUS(status));
+	EXPECT_EQ(2, WEXITSTATUS(wait_status(pid)));
+	EXPECT_EQ(0, WEXITSTATUS(wait_status(looker)));
 	close(outer);
 	EXPECT_EQ(0, ovlt_sys_umount("fuse", 0));
 	EXPECT_EQ(0, ovlt_sys_umount("fuse", 0));
 	close(target);
+}
+
+/* MNT_FORCE ends what goes on in the file system: not before it is to be detached. */
+TEST_F(stuck, forced_request)
+{
+	static struct nl client, daemon;
+	struct ovltree_detach entry;
+	struct ovltree_result result;
+	struct request request;
+	struct server server;
+	int file;
+	__u64 id;
+
+	server = serve("fuse");
+	nl_open(&client);
+	nl_open(&daemon);
+	ASSERT_EQ(0, nl_serve(&daemon));
+	file = ovlt_open("fuse/file", O_RDONLY);
+	request = detach_request(ovlt_mount_id(AT_FDCWD, "fuse"),
+				 OVLTREE_DETACH_FLAGS_FORCE);
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
+
+	ASSERT_EQ(0, nl_submit(&client, &request, &id));
+	ASSERT_EQ(0, nl_cancel(&client, id));
+	EXPECT_EQ(0, access("fuse/file", R_OK));
+
+	ASSERT_EQ(0, nl_submit(&client, &request, &id));
+	entry = detach_entry(id);
+	EXPECT_EQ(0, ovlt_detach(self->room.dev, &entry, 1, &result));
+	EXPECT_EQ(-EBUSY, result.error);
+	EXPECT_EQ(-1, access("fuse/file", R_OK));
+	nl_close(&client);
+	nl_close(&daemon);
+	close(file);
+	server_end(&server);
 }
 
 /*
@@ -467,9 +509,7 @@ TEST_F(stuck, mountpoint)
 #define LOCKED 9
 #define MERGE_ROUNDS 20
 
-#define TRACING "/sys/kernel/tracing/"
-#define PROBES TRACING "kprobe_events"
-#define COMMIT_EVENT TRACING "events/ovlt_merge/commit/enable"
+#define COMMIT_EVENT OVLT_TRACING "events/ovlt_merge/commit/enable"
 
 FIXTURE(merge)
 {
@@ -481,39 +521,30 @@ FIXTURE(merge)
 	pid_t callers[NR_CALLERS];
 };
 
-static void probe_command(const char *command)
-{
-	int fd = ovlt_open(PROBES, O_WRONLY | O_APPEND);
-
-	if (write(fd, command, strlen(command)) != strlen(command))
-		ovlt_die("%s", command);
-	close(fd);
-}
-
 FIXTURE_SETUP(merge)
 {
 	if (access("/dev/fuse", F_OK))
 		SKIP(return, "no /dev/fuse");
-	if (access(PROBES, W_OK))
+	if (access(OVLT_PROBES, W_OK))
 		SKIP(return, "no kprobe events");
 	fuse_enter(&self->room);
 	self->results = mmap(NULL, NR_CALLERS * sizeof(*self->results),
 			     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->results);
-	probe_command("p:ovlt_merge/commit mnt_attach_batch\n");
+	ovlt_probe("p:ovlt_merge/commit mnt_attach_batch\n");
 }
 
 FIXTURE_TEARDOWN(merge)
 {
 	if (!self->room.mounts)
 		return;
-	probe_command("-:ovlt_merge/commit\n");
+	ovlt_probe("-:ovlt_merge/commit\n");
 	EXPECT_ROOM_CLEAN(&self->room);
 }
 
 static unsigned int count_commits(void)
 {
-	char *trace = ovlt_read(TRACING "trace");
+	char *trace = ovlt_read(OVLT_TRACING "trace");
 	unsigned int nr = 0;
 
 	for (char *at = trace; (at = strstr(at, "(mnt_attach_batch+")); at++)
@@ -560,15 +591,6 @@ static pid_t caller_start(int dev, const struct ovltree_attach *entry,
 	_exit(ovlt_attach(dev, 0, entry, 1, result) < 0);
 }
 
-static int wait_status(pid_t pid)
-{
-	int status;
-
-	if (waitpid(pid, &status, 0) != pid)
-		ovlt_die("waitpid");
-	return status;
-}
-
 static void expect_caller(struct __test_metadata *_metadata, int i,
 			  const struct ovltree_result *result)
 {
@@ -588,7 +610,7 @@ static unsigned int merge_round(struct __test_metadata *_metadata,
 	unsigned int commits;
 	int go[2];
 
-	ovlt_write(TRACING "trace", "");
+	ovlt_write(OVLT_TRACING "trace", "");
 	ovlt_write(COMMIT_EVENT, "1");
 	if (pipe2(go, O_CLOEXEC))
 		ovlt_die("pipe");
@@ -648,41 +670,6 @@ TEST_F(merge, callers)
 	}
 	EXPECT_LT(0, commits);
 	EXPECT_GT(NR_CALLERS, commits);
-}
-
-/* MNT_FORCE ends what goes on in the file system: not before it is to be detached. */
-TEST_F(stuck, forced_request)
-{
-	static struct nl client, daemon;
-	struct ovltree_detach entry;
-	struct ovltree_result result;
-	struct request request;
-	struct server server;
-	int file;
-	__u64 id;
-
-	server = serve("fuse");
-	nl_open(&client);
-	nl_open(&daemon);
-	ASSERT_EQ(0, nl_serve(&daemon));
-	file = ovlt_open("fuse/file", O_RDONLY);
-	request = detach_request(ovlt_mount_id(AT_FDCWD, "fuse"),
-				 OVLTREE_DETACH_FLAGS_FORCE);
-	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, LONG);
-
-	ASSERT_EQ(0, nl_submit(&client, &request, &id));
-	ASSERT_EQ(0, nl_cancel(&client, id));
-	EXPECT_EQ(0, access("fuse/file", R_OK));
-
-	ASSERT_EQ(0, nl_submit(&client, &request, &id));
-	entry = detach_entry(id);
-	EXPECT_EQ(0, ovlt_detach(self->room.dev, &entry, 1, &result));
-	EXPECT_EQ(-EBUSY, result.error);
-	EXPECT_EQ(-1, access("fuse/file", R_OK));
-	nl_close(&client);
-	nl_close(&daemon);
-	close(file);
-	server_end(&server);
 }
 
 TEST_HARNESS_MAIN

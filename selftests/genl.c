@@ -83,6 +83,15 @@ static void nl_keep_event(struct nl *nl, const struct nlmsghdr *nlh)
 	nl->events[nl->nr_events++] = msg_parse(nlh);
 }
 
+/* Send, without waiting for the answer. */
+void nl_send(struct nl *nl, struct request *request)
+{
+	request->nlh.nlmsg_type = nl->family;
+	request->nlh.nlmsg_seq = ++nl->seq;
+	if (send(nl->fd, request, request->nlh.nlmsg_len, 0) < 0)
+		ovlt_die("send");
+}
+
 /*
  * Send a request and wait for what the kernel says to it. @reply takes up to @nr
  * answers.
@@ -96,10 +105,7 @@ int nl_call(struct nl *nl, struct request *request, struct msg *reply,
 	unsigned int got = 0;
 	int len;
 
-	request->nlh.nlmsg_type = nl->family;
-	request->nlh.nlmsg_seq = ++nl->seq;
-	if (send(nl->fd, request, request->nlh.nlmsg_len, 0) < 0)
-		ovlt_die("send");
+	nl_send(nl, request);
 	for (;;) {
 		len = nl_receive(nl, buffer, sizeof(buffer), 0);
 		if (len < 0)

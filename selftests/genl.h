@@ -132,6 +132,7 @@ struct nl {
 void nl_open(struct nl *nl);
 void nl_close(struct nl *nl);
 int nl_join(struct nl *nl, bool monitor);
+void nl_send(struct nl *nl, struct request *request);
 int nl_call(struct nl *nl, struct request *request, struct msg *reply,
 	    unsigned int nr);
 int nl_event_flags(struct nl *nl, struct msg *msg, int flags);

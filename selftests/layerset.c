@@ -331,13 +331,6 @@ TEST_F(layerset, layer_is_removed)
 	close(folders[1]);
 }
 
-static long mounts_at_rest(long expected)
-{
-	for (int ms = 0; ms < 10000 && ovlt_slab_objects("mnt_cache") > expected; ms += 50)
-		usleep(50000);
-	return ovlt_slab_objects("mnt_cache");
-}
-
 TEST_F(layerset, nothing_is_left)
 {
 	struct ovltree_tree refused = { };
@@ -353,7 +346,7 @@ TEST_F(layerset, nothing_is_left)
 		ASSERT_EQ(-ELOOP, ovlt_layerset_one(self->room.dev, &refused));
 	}
 	EXPECT_EQ(files, count_files());
-	EXPECT_GE(mounts, mounts_at_rest(mounts));
+	EXPECT_GE(mounts, ovlt_mounts_at_rest(mounts));
 }
 
 /*
@@ -949,20 +942,6 @@ static void fill_cgroup(struct _test_data_full *self, const char *oom_score_adj)
 	_exit(0);
 }
 
-static int remove_cgroup(void)
-{
-	int err;
-
-	/* The last of it may still be on its way out. */
-	for (int i = 0; i < 100; i++) {
-		err = rmdir(CGROUP) ? -errno : 0;
-		if (err != -EBUSY)
-			break;
-		usleep(10000);
-	}
-	return err;
-}
-
 TEST_F(full, cgroup)
 {
 	bool killed = atoi(variant->oom_score_adj) > 0;
@@ -983,10 +962,8 @@ TEST_F(full, cgroup)
 	EXPECT_LT(0, self->made->nr);
 	EXPECT_GT(MANY_SETS, self->made->nr);
 	EXPECT_EQ(0, ovlt_count_layersets(self->room.dev));
-	EXPECT_EQ(0, remove_cgroup());
-	for (int ms = 0; ms < 10000 && ovlt_slab_objects("mnt_cache") > self->mounts; ms += 50)
-		usleep(50000);
-	EXPECT_GE(self->mounts, ovlt_slab_objects("mnt_cache"));
+	EXPECT_EQ(0, ovlt_remove_cgroup(CGROUP));
+	EXPECT_GE(self->mounts, ovlt_mounts_at_rest(self->mounts));
 }
 
 /*

@@ -25,7 +25,6 @@
 #define TEST_TIMEOUT_DEFAULT OVLT_TIMEOUT
 
 #define NR 3
-#define TRACING "/sys/kernel/tracing"
 
 /*
  * Hooks
@@ -47,33 +46,24 @@ static const struct {
 	{ "capable", "capability=$arg3:s32" },
 };
 
-static void hooks_command(const char *command)
-{
-	int fd = ovlt_open(TRACING "/kprobe_events", O_WRONLY | O_APPEND);
-
-	if (write(fd, command, strlen(command)) != strlen(command))
-		ovlt_die("%s", command);
-	close(fd);
-}
-
 static void hooks_watch(pid_t pid)
 {
-	ovlt_write(TRACING "/events/ovlt/filter", ovlt_fmt("common_pid == %d", pid));
+	ovlt_write(OVLT_TRACING "events/ovlt/filter", ovlt_fmt("common_pid == %d", pid));
 }
 
 static void hooks_probe(void)
 {
 	for (int i = 0; i < ARRAY_SIZE(hooks); i++)
-		hooks_command(ovlt_fmt("p:ovlt/%s security_%s %s\n", hooks[i].name,
-				       hooks[i].name, hooks[i].args));
+		ovlt_probe(ovlt_fmt("p:ovlt/%s security_%s %s\n", hooks[i].name,
+				    hooks[i].name, hooks[i].args));
 	hooks_watch(getpid());
 }
 
 static void hooks_forget(void)
 {
-	ovlt_write(TRACING "/events/ovlt/enable", "0");
+	ovlt_write(OVLT_TRACING "events/ovlt/enable", "0");
 	for (int i = 0; i < ARRAY_SIZE(hooks); i++)
-		hooks_command(ovlt_fmt("-:ovlt/%s\n", hooks[i].name));
+		ovlt_probe(ovlt_fmt("-:ovlt/%s\n", hooks[i].name));
 }
 
 static int by_text(const void *a, const void *b)
@@ -111,8 +101,8 @@ static char *hooks_join(char **calls, unsigned int nr)
 
 static void hooks_start(void)
 {
-	ovlt_write(TRACING "/trace", "");
-	ovlt_write(TRACING "/events/ovlt/enable", "1");
+	ovlt_write(OVLT_TRACING "trace", "");
+	ovlt_write(OVLT_TRACING "events/ovlt/enable", "1");
 }
 
 static char *hooks_stop(void)
@@ -120,8 +110,8 @@ static char *hooks_stop(void)
 	char *calls[4096], *rest, *line;
 	unsigned int nr = 0;
 
-	ovlt_write(TRACING "/events/ovlt/enable", "0");
-	rest = ovlt_read(TRACING "/trace");
+	ovlt_write(OVLT_TRACING "events/ovlt/enable", "0");
+	rest = ovlt_read(OVLT_TRACING "trace");
 	while ((line = strsep(&rest, "\n"))) {
 		char *call = hook_parse(line);
 
@@ -192,7 +182,7 @@ static char *attach_singly(const struct ovltree_tree *trees)
 
 FIXTURE_SETUP(hooks)
 {
-	if (access(TRACING "/kprobe_events", W_OK))
+	if (access(OVLT_PROBES, W_OK))
 		SKIP(return, "no kprobe events");
 	ovlt_room_enter(&self->room);
 	hooks_probe();
@@ -365,7 +355,7 @@ FIXTURE(requests)
 
 FIXTURE_SETUP(requests)
 {
-	if (access(TRACING "/kprobe_events", W_OK))
+	if (access(OVLT_PROBES, W_OK))
 		SKIP(return, "no kprobe events");
 	ovlt_room_enter(&self->room);
 	hooks_probe();

@@ -843,16 +843,8 @@ TEST_F(netlink, events_lost)
  * An answer that the socket has no room for: the request isn't submitted, as nobody
  * would know its id. There is no room for the reason either, but tracers see it.
  */
-#define EXTACK_EVENT "/sys/kernel/tracing/events/netlink/netlink_extack/enable"
-#define TRACE "/sys/kernel/tracing/trace"
-
-static void nl_send(struct nl *nl, struct request *request)
-{
-	request->nlh.nlmsg_type = nl->family;
-	request->nlh.nlmsg_seq = ++nl->seq;
-	if (send(nl->fd, request, request->nlh.nlmsg_len, 0) < 0)
-		ovlt_die("send");
-}
+#define EXTACK_EVENT OVLT_TRACING "events/netlink/netlink_extack/enable"
+#define TRACE OVLT_TRACING "trace"
 
 TEST_F(netlink, answers_lost)
 {

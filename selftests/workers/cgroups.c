@@ -47,20 +47,6 @@ static pid_t start(struct stress *stress, int cgroup, unsigned int seed,
 	_exit(0);
 }
 
-static int remove_cgroup(const char *path)
-{
-	int err = 0;
-
-	/* The last of it may still be on its way out. */
-	for (int i = 0; i < 100; i++) {
-		err = rmdir(path) ? -errno : 0;
-		if (err != -EBUSY)
-			break;
-		usleep(10000);
-	}
-	return err;
-}
-
 /* Start a crew, kill it after a while. */
 static void run_crew(struct stress *stress, const char *cgroup, unsigned int *seed,
 		     const struct stress_worker *const *crew, const char *limit,
@@ -87,7 +73,7 @@ static void run_crew(struct stress *stress, const char *cgroup, unsigned int *se
 		if (status && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
 			stress->bad_status = status;
 	}
-	stress_count(stress, STRESS_CGROUP_RMDIR, remove_cgroup(path));
+	stress_count(stress, STRESS_CGROUP_RMDIR, ovlt_remove_cgroup(path));
 	free(path);
 }
 
