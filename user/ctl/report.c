@@ -12,26 +12,24 @@
 
 #include "ctl.h"
 
-/* Print and free. */
-void ctl_print_json(struct cJSON *json)
+static void print_and_free(cJSON *json, char *text)
 {
-	char *text = cJSON_Print(json);
-
 	if (text)
 		puts(text);
 	cJSON_free(text);
 	cJSON_Delete(json);
 }
 
+/* Print and free. */
+void ctl_print_json(struct cJSON *json)
+{
+	print_and_free(json, cJSON_Print(json));
+}
+
 /* As a line, for who reads one at a time. */
 void ctl_print_json_line(struct cJSON *json)
 {
-	char *text = cJSON_PrintUnformatted(json);
-
-	if (text)
-		puts(text);
-	cJSON_free(text);
-	cJSON_Delete(json);
+	print_and_free(json, cJSON_PrintUnformatted(json));
 }
 
 /* A number of 64 bits, which cJSON would round. */

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 
 #include "private.h"
 
@@ -64,14 +63,6 @@ static int daemon_open(struct ovlt_ctx *ctx, struct ovlt_info *info)
 		return ovlt_ctx_fail(ctx, -ENOTCONN,
 				     "no daemon serves this network namespace");
 	return ovlt_backend_ioctl.open(ctx, info);
-}
-
-static long long now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
 static bool is_refusal(int err)
@@ -142,7 +133,7 @@ static int submit_or_wait(struct work *work, const struct ovlt_submit *submit,
 			  uint64_t *id)
 {
 	const struct ovlt_submit_options *options = &work->ctx->submit;
-	long long end = now_ms() + options->wait_ms;
+	long long end = ovlt_now_ms() + options->wait_ms;
 	int err;
 
 	for (;;) {
@@ -156,7 +147,7 @@ static int submit_or_wait(struct work *work, const struct ovlt_submit *submit,
 		}
 		if (!is_refusal(err) || options->refused != OVLT_REFUSED_WAIT)
 			return err;
-		if (options->wait_ms && now_ms() >= end)
+		if (options->wait_ms && ovlt_now_ms() >= end)
 			return err;
 		/* Our own requests may be what fills the queue. */
 		err = take_ended(work, RETRY_MS);
@@ -403,15 +394,17 @@ static int daemon_attach(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 	if (flags & OVLT_ALL)
 		return ovlt_backend_ioctl.attach(ctx, entries, nr, flags,
 						 times);
-	while (!err && done < nr) {
+	while (done < nr) {
 		unsigned int some = nr - done < max ? nr - done : max;
 
 		err = attach_some(ctx, &entries[done], some, times);
-		/* An error is for a batch of which nothing has been done. */
-		if (err && !done)
-			return err;
-		done += err ? 0 : some;
+		if (err)
+			break;
+		done += some;
 	}
+	/* An error is for a batch of which nothing has been done. */
+	if (!done)
+		return err;
 	while (done < nr)
 		ovlt_entry_blame(entries[done++], err, OVLTREE_FIELD_NONE, 0);
 	return 0;

@@ -234,20 +234,16 @@ static int attach_in_mntns(struct attach *attach)
 static int undo_here(void *arg)
 {
 	struct attach *attach = arg;
-	char link[32];
-	int err;
+	char path[32] = ".";
 
 	/* Needs no path, and so neither procfs nor luck, but a folder. */
-	if (!fchdir(attach->mnt_fd))
-		err = umount2(".", MNT_DETACH);
-	else if (errno == ENOTDIR) {
-		snprintf(link, sizeof(link), "/proc/self/fd/%d",
+	if (fchdir(attach->mnt_fd)) {
+		if (errno != ENOTDIR)
+			return -errno;
+		snprintf(path, sizeof(path), "/proc/self/fd/%d",
 			 attach->mnt_fd);
-		err = umount2(link, MNT_DETACH);
-	} else {
-		err = -1;
 	}
-	return err ? -errno : 0;
+	return umount2(path, MNT_DETACH) ? -errno : 0;
 }
 
 /* Always in a thread, as it changes the working folder. */

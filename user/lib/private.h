@@ -114,6 +114,8 @@ void ovlt_file_clear(struct ovlt_file *file);
 int ovlt_file_open(const struct ovlt_file *file);
 unsigned int ovlt_fds_max(void);
 
+long long ovlt_now_ms(void);
+
 /**
  * struct ovlt_layerset - lower layers that many trees have in common
  * @refs: reference count

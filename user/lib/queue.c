@@ -430,7 +430,8 @@ static int look(struct ovlt_queue *queue)
 	return queue->first_pending < queue->nr_pending ? 0 : -EAGAIN;
 }
 
-static long long now_ms(void)
+/* By a clock that nobody sets. */
+long long ovlt_now_ms(void)
 {
 	struct timespec now;
 
@@ -464,7 +465,7 @@ OVLT_EXPORT int ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
 {
 	struct pollfd pollfd = { .fd = ovlt_queue_get_fd(queue),
 				 .events = POLLIN };
-	long long end = now_ms() + timeout_ms;
+	long long end = ovlt_now_ms() + timeout_ms;
 	struct ovlt_event next;
 
 	while (!next_event(queue, &next)) {
@@ -476,7 +477,7 @@ OVLT_EXPORT int ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
 		if (err != -EAGAIN)
 			return err;
 		if (timeout_ms > 0) {
-			left = end - now_ms();
+			left = end - ovlt_now_ms();
 			if (left < 0)
 				left = 0;
 		}
