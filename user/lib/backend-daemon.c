@@ -37,6 +37,35 @@ struct work {
 	struct ovlt_times *times;
 };
 
+/*
+ * A batch has a socket to itself, since its answers are nobody else's; so has a child,
+ * though it inherits the parent's. To open one takes a dozen calls, and so the last
+ * one is kept.
+ */
+static struct ovlt_queue *take_queue(struct ovlt_ctx *ctx)
+{
+	struct ovlt_queue *queue;
+	pid_t owner;
+
+	pthread_mutex_lock(&ctx->lock);
+	queue = ctx->queue;
+	owner = ctx->queue_owner;
+	ctx->queue = NULL;
+	pthread_mutex_unlock(&ctx->lock);
+	if (queue && owner == getpid())
+		return queue;
+	ovlt_queue_free(queue);
+	return ovlt_queue_new(0);
+}
+
+/* To be called with the lock held. */
+static void keep_queue(struct ovlt_ctx *ctx, struct ovlt_queue *queue)
+{
+	ovlt_queue_free(ctx->queue);
+	ctx->queue = queue;
+	ctx->queue_owner = getpid();
+}
+
 static int daemon_open(struct ovlt_ctx *ctx, struct ovlt_info *info)
 {
 	struct ovlt_queue *queue;
@@ -54,10 +83,10 @@ static int daemon_open(struct ovlt_ctx *ctx, struct ovlt_info *info)
 		ovlt_ctx_fail(ctx, err,
 			      "netlink family " OVLTREE_FAMILY_NAME "%s%s",
 			      why[0] ? ": " : "", why);
-	}
-	ovlt_queue_free(queue);
-	if (err)
+		ovlt_queue_free(queue);
 		return err;
+	}
+	keep_queue(ctx, queue);
 	/* It may come yet, and until then there are other ways or there is time. */
 	if (!stats.has_daemon && ctx->submit.refused == OVLT_REFUSED_FAIL)
 		return ovlt_ctx_fail(ctx, -ENOTCONN,
@@ -308,7 +337,7 @@ static int run(struct ovlt_ctx *ctx, unsigned int kind,
 
 	if (!work.ids || !work.direct)
 		goto out;
-	work.queue = ovlt_queue_new(0);
+	work.queue = take_queue(ctx);
 	err = work.queue ? 0 : -errno;
 	if (err && ctx->submit.refused != OVLT_REFUSED_DIRECT)
 		goto out;
@@ -323,8 +352,14 @@ static int run(struct ovlt_ctx *ctx, unsigned int kind,
 	err = run_direct(&work);
 	while (!err && work.nr_open)
 		err = take_ended(&work, -1);
-	if (err)
+	if (err) {
 		take_back(&work, err);
+	} else if (work.queue) {
+		pthread_mutex_lock(&ctx->lock);
+		keep_queue(ctx, work.queue);
+		pthread_mutex_unlock(&ctx->lock);
+		work.queue = NULL;
+	}
 	err = 0;
 out:
 	ovlt_queue_free(work.queue);

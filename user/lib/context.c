@@ -25,11 +25,12 @@ static const struct ovlt_backend *const backends[] = {
  * The order is that in which they are tried. "daemon" is passed over unless it
  * is asked for: trees are prepared here and attached by a daemon, together with
  * those of other processes; what it can't take goes to the others, see
- * ovlt_ctx_set_submit(). "ioctl" is the ovltree module: a batch is one system call. "mount-api" are
- * the kernel's own calls, a tree at a time; idmapped layers are taken from
- * detached mounts where the kernel can (6.15 and later), otherwise as
- * "mount-ns" does. "mount-ns" is the same, but always arranges idmapped layers
- * in a private mount namespace.
+ * ovlt_ctx_set_submit(). It is the daemon of the network namespace in which the
+ * context is first used, whatever namespaces its threads enter later. "ioctl" is
+ * the ovltree module: a batch is one system call. "mount-api" are the kernel's own
+ * calls, a tree at a time; idmapped layers are taken from detached mounts where the
+ * kernel can (6.15 and later), otherwise as "mount-ns" does. "mount-ns" is the same,
+ * but always arranges idmapped layers in a private mount namespace.
  *
  * Thread rules: none. Since: 0.1.
  *
@@ -103,6 +104,7 @@ OVLT_EXPORT void ovlt_ctx_unref(struct ovlt_ctx *ctx)
 	if (!ctx || __atomic_sub_fetch(&ctx->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	ovlt_close(ctx->dev_fd);
+	ovlt_queue_free(ctx->queue);
 	pthread_mutex_destroy(&ctx->lock);
 	free(ctx);
 }

@@ -71,6 +71,8 @@ extern const struct ovlt_backend ovlt_backend_daemon;
  * @backend: the backend in use, NULL until one is needed
  * @info: what it can do
  * @dev_fd: /dev/ovltree
+ * @queue: the socket that the backend "daemon" used last, unless a batch has it
+ * @queue_owner: the process that opened it
  * @submit: how the backend "daemon" submits
  * @submit_name: memory of its name
  * @error: text of the last error that no entry is to blame for
@@ -85,6 +87,8 @@ struct ovlt_ctx {
 	const struct ovlt_backend *backend;
 	struct ovlt_info info;
 	int dev_fd;
+	struct ovlt_queue *queue;
+	pid_t queue_owner;
 	struct ovlt_submit_options submit;
 	char submit_name[OVLTREE_NAME_MAX + 1];
 	char error[OVLTREE_MESSAGE_MAX];

@@ -474,7 +474,7 @@ OVLT_EXPORT int ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
 
 		if (!err)
 			continue;
-		if (err != -EAGAIN)
+		if (err != -EAGAIN || !timeout_ms)
 			return err;
 		if (timeout_ms > 0) {
 			left = end - ovlt_now_ms();

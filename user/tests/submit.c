@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "harness.h"
 
@@ -83,12 +84,14 @@ int __wrap_ioctl(int fd, unsigned long command, ...)
 }
 
 static char played;
+static unsigned int nr_opened, nr_closed;
 
 struct ovlt_queue *__wrap_ovlt_queue_new(unsigned int flags);
 struct ovlt_queue *__wrap_ovlt_queue_new(unsigned int flags)
 {
 	ASSERT_EQ(0, flags);
 	errno = -open_error;
+	nr_opened += !open_error;
 	return open_error ? NULL : (struct ovlt_queue *)&played;
 }
 
@@ -96,6 +99,7 @@ void __wrap_ovlt_queue_free(struct ovlt_queue *queue);
 void __wrap_ovlt_queue_free(struct ovlt_queue *queue)
 {
 	ASSERT(!queue || queue == (struct ovlt_queue *)&played);
+	nr_closed += !!queue;
 }
 
 int __wrap_ovlt_queue_get_stats(struct ovlt_queue *queue,
@@ -329,6 +333,49 @@ static void lost_results(void)
 	ovlt_ctx_unref(ctx);
 }
 
+/* One batch after another has the same socket, until its answers are lost. */
+static void keeps_socket(void)
+{
+	struct ovlt_ctx *ctx = setup(OVLT_REFUSED_DIRECT, 0);
+	struct ovlt_batch *batch = batch_of(ctx, 2, 0);
+
+	ASSERT_EQ(0, ovlt_batch_attach(batch));
+	ASSERT_EQ(0, ovlt_batch_attach(batch));
+	ASSERT_EQ(1, nr_opened);
+	ASSERT_EQ(0, nr_closed);
+	wait_error = -ENOMEM;
+	ASSERT_EQ(2, ovlt_batch_attach(batch));
+	ASSERT_EQ(1, nr_closed);
+	ASSERT_EQ(2, ovlt_batch_attach(batch));
+	ASSERT_EQ(2, nr_opened);
+	ovlt_batch_unref(batch);
+	ovlt_ctx_unref(ctx);
+	ASSERT_EQ(2, nr_closed);
+}
+
+/* The answers to a child are not the parent's. */
+static void childs_socket(void)
+{
+	struct ovlt_ctx *ctx = setup(OVLT_REFUSED_DIRECT, 0);
+	struct ovlt_batch *batch = batch_of(ctx, 2, 0);
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, ovlt_batch_attach(batch));
+	pid = fork();
+	ASSERT(pid >= 0);
+	if (!pid) {
+		ASSERT_EQ(0, ovlt_batch_attach(batch));
+		ASSERT_EQ(2, nr_opened);
+		ASSERT_EQ(1, nr_closed);
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, status);
+	ovlt_batch_unref(batch);
+	ovlt_ctx_unref(ctx);
+}
+
 /* What the process may have is enough, whatever the number of trees. */
 static void few_descriptors(void)
 {
@@ -505,11 +552,12 @@ static void options(void)
 }
 
 static const struct test tests[] = {
-	TEST(submits_trees),  TEST(submits_detach),    TEST(results_fail),
-	TEST(interrupted),    TEST(lost_results),      TEST(few_descriptors),
-	TEST(refused_direct), TEST(refused_partly),    TEST(refused_fail),
-	TEST(refused_wait),   TEST(refused_wait_ends), TEST(room_for_results),
-	TEST(all_or_nothing), TEST(without_family),    TEST(options),
+	TEST(submits_trees),	 TEST(submits_detach),	 TEST(results_fail),
+	TEST(interrupted),	 TEST(lost_results),	 TEST(few_descriptors),
+	TEST(keeps_socket),	 TEST(childs_socket),	 TEST(refused_direct),
+	TEST(refused_partly),	 TEST(refused_fail),	 TEST(refused_wait),
+	TEST(refused_wait_ends), TEST(room_for_results), TEST(all_or_nothing),
+	TEST(without_family),	 TEST(options),
 };
 
 int main(void)
