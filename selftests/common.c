@@ -568,23 +568,53 @@ __u64 ovlt_mount_id(int dirfd, const char *path)
 	return stx.stx_mnt_id;
 }
 
-/* Shrinking hands back what CPUs keep of freed objects. */
-long ovlt_slab_objects(const char *slab)
+static int open_slab_file(const char *slab, const char *file, int flags)
 {
-	char *path = ovlt_fmt("/sys/kernel/slab/%s/shrink", slab);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	char *text;
-	long nr;
+	char *path = ovlt_fmt("/sys/kernel/slab/%s/%s", slab, file);
+	int fd = ovlt_open(path, flags);
 
-	if (fd < 0 || write(fd, "1", 1) != 1)
-		ovlt_die("%s", path);
-	close(fd);
 	free(path);
-	path = ovlt_fmt("/sys/kernel/slab/%s/objects", slab);
-	text = ovlt_read(path);
-	nr = atol(text);
-	free(path);
-	free(text);
+	return fd;
+}
+
+/**
+ * ovlt_slab_open - open a cache of the kernel, to count its objects again and again
+ * @name: its name
+ *
+ * Opening a file makes inodes and dentries, which are freed some time after the last
+ * use: who counts those had better open nothing meanwhile.
+ */
+struct ovlt_slab ovlt_slab_open(const char *name)
+{
+	return (struct ovlt_slab) {
+		.shrink = open_slab_file(name, "shrink", O_WRONLY),
+		.objects = open_slab_file(name, "objects", O_RDONLY),
+	};
+}
+
+void ovlt_slab_close(const struct ovlt_slab *slab)
+{
+	close(slab->shrink);
+	close(slab->objects);
+}
+
+/* Shrinking hands back what CPUs keep of freed objects. */
+long ovlt_slab_count(const struct ovlt_slab *slab)
+{
+	char text[64] = "";
+
+	if (pwrite(slab->shrink, "1", 1, 0) != 1 ||
+	    pread(slab->objects, text, sizeof(text) - 1, 0) <= 0)
+		ovlt_die("objects of a slab cache");
+	return atol(text);
+}
+
+long ovlt_slab_objects(const char *name)
+{
+	struct ovlt_slab slab = ovlt_slab_open(name);
+	long nr = ovlt_slab_count(&slab);
+
+	ovlt_slab_close(&slab);
 	return nr;
 }
 

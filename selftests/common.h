@@ -92,7 +92,15 @@ struct ovlt_mount *ovlt_parse_mount(char *line);
 struct ovlt_mount *ovlt_find_mount(const char *mountinfo, const char *target);
 char *ovlt_path(const char *name);
 __u64 ovlt_mount_id(int dirfd, const char *path);
-long ovlt_slab_objects(const char *slab);
+struct ovlt_slab {
+	int shrink;
+	int objects;
+};
+
+struct ovlt_slab ovlt_slab_open(const char *name);
+void ovlt_slab_close(const struct ovlt_slab *slab);
+long ovlt_slab_count(const struct ovlt_slab *slab);
+long ovlt_slab_objects(const char *name);
 long ovlt_mounts_at_rest(long expected);
 int ovlt_remove_cgroup(const char *path);
 

@@ -40,6 +40,8 @@ struct sweep {
 	int fd;			/* fail-nth of this process */
 	unsigned int runs;
 	bool met;
+	int drop_caches;
+	struct ovlt_slab slabs[ARRAY_SIZE(slabs)];
 	long before[ARRAY_SIZE(slabs)];
 };
 
@@ -212,37 +214,46 @@ static void nap(void)
 	nanosleep(&(struct timespec) { .tv_nsec = 100000000 }, NULL);
 }
 
-static void take_inventory(long objects[])
+static void sweep_open(struct sweep *sweep)
 {
-	try_write("/proc/sys/vm/drop_caches", "2");
+	sweep->fd = ovlt_open("/proc/thread-self/fail-nth", O_RDWR);
+	sweep->drop_caches = ovlt_open("/proc/sys/vm/drop_caches", O_WRONLY);
 	for (int i = 0; i < ARRAY_SIZE(slabs); i++)
-		objects[i] = ovlt_slab_objects(slabs[i]);
+		sweep->slabs[i] = ovlt_slab_open(slabs[i]);
+}
+
+static void take_inventory(const struct sweep *sweep, long objects[])
+{
+	if (pwrite(sweep->drop_caches, "2", 1, 0) != 1)
+		ovlt_die("drop_caches");
+	for (int i = 0; i < ARRAY_SIZE(slabs); i++)
+		objects[i] = ovlt_slab_count(&sweep->slabs[i]);
 }
 
 /* The last of the mounts before may not be gone yet. */
-static void take_settled_inventory(long objects[])
+static void take_settled_inventory(struct sweep *sweep)
 {
 	long last[ARRAY_SIZE(slabs)];
 	size_t size = sizeof(last);
 
-	take_inventory(objects);
+	take_inventory(sweep, sweep->before);
 	do {
-		memcpy(last, objects, size);
+		memcpy(last, sweep->before, size);
 		nap();
-		take_inventory(objects);
-	} while (memcmp(last, objects, size));
+		take_inventory(sweep, sweep->before);
+	} while (memcmp(last, sweep->before, size));
 }
 
 /* Return: index of a cache that has more objects than before, or -1. */
-static int find_leak(const long before[], long now[])
+static int find_leak(const struct sweep *sweep, long now[])
 {
 	int leak = -1;
 
 	for (int ms = 0; ms < SETTLE_MS; ms += 100) {
-		take_inventory(now);
+		take_inventory(sweep, now);
 		leak = -1;
 		for (int i = 0; i < ARRAY_SIZE(slabs); i++)
-			if (now[i] > before[i])
+			if (now[i] > sweep->before[i])
 				leak = i;
 		if (leak < 0)
 			break;
@@ -254,7 +265,7 @@ static int find_leak(const long before[], long now[])
 static void expect_no_leak(struct __test_metadata *_metadata, const struct sweep *sweep)
 {
 	long now[ARRAY_SIZE(slabs)];
-	int leak = find_leak(sweep->before, now);
+	int leak = find_leak(sweep, now);
 
 	EXPECT_EQ(-1, leak) {
 		TH_LOG("%s: %ld objects, %ld before", slabs[leak], now[leak],
@@ -268,7 +279,7 @@ static bool sweep_next(struct __test_metadata *_metadata, struct sweep *sweep)
 	if (!__test_passed(_metadata))
 		return false;
 	if (sweep->runs == 1)
-		take_settled_inventory(sweep->before);
+		take_settled_inventory(sweep);
 	if (sweep->runs > 1 && !sweep->met) {
 		TH_LOG("%u faults", sweep->runs - 2);
 		EXPECT_LT(2, sweep->runs);
@@ -309,7 +320,7 @@ FIXTURE_SETUP(faults)
 	ovlt_room_enter(&self->room);
 	if (!let_faults_happen())
 		SKIP(return, "the kernel injects no faults");
-	self->sweep.fd = ovlt_open("/proc/thread-self/fail-nth", O_RDWR);
+	sweep_open(&self->sweep);
 	ovlt_simple_layers();
 	ovlt_mkdirs(targets[0], targets[1], NULL);
 	self->room_id = ovlt_mount_id(AT_FDCWD, ".");
