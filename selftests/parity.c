@@ -1651,6 +1651,45 @@ static void mount_inside(struct scene *scene)
 	ovlt_tmpfs("t/inside");
 }
 
+/* CVE-2026-98996's kind: what goes with a mount that propagated is in use. */
+static void copy_in_use(struct scene *scene)
+{
+	ovlt_mkdirs("shared", "peer", NULL);
+	ovlt_tmpfs("shared");
+	ovlt_mkdir("shared/t");
+	ovlt_mount(NULL, "shared", NULL, MS_SHARED, NULL);
+	ovlt_mount("shared", "peer", NULL, MS_BIND, NULL);
+	ovlt_tmpfs("shared/t");
+	ovlt_write("peer/t/open", "");
+	ovlt_open("peer/t/open", O_RDONLY);
+	detach(scene, "shared/t", 0);
+}
+
+/* A submount that the kernel makes, and that goes by itself when nobody needs it. */
+static void mount_debugfs(const char *target)
+{
+	char *readme = ovlt_fmt("%s/tracing/README", target);
+
+	ovlt_mount("none", target, "debugfs", 0, NULL);
+	close(ovlt_open(readme, O_RDONLY));
+	free(readme);
+}
+
+/* CVE-2026-98990's kind */
+static void submount_in_use(struct scene *scene)
+{
+	mount_debugfs("t");
+	ovlt_open("t/tracing/README", O_RDONLY);
+}
+
+/* CVE-2026-98978's kind: it hides a folder from those who didn't mount it. */
+static void submount_locked(struct scene *scene)
+{
+	mount_debugfs("x");
+	become_container(scene);
+	ovlt_mount("x", "t", NULL, MS_BIND | MS_REC, NULL);
+}
+
 static void detached(struct scene *scene)
 {
 	detach_fd(scene, ovlt_sys_fsmount("tmpfs"), OVLTREE_DETACH_LAZY);
@@ -1707,6 +1746,9 @@ DETACH(folder_in_a_mount, -EINVAL);
 DETACH(open_file, -EBUSY);
 DETACH(working_directory, -EBUSY);
 DETACH(mount_inside, -EBUSY);
+DETACH(copy_in_use, -EBUSY);
+DETACH(submount_in_use, -EBUSY);
+DETACH(submount_locked, -EBUSY);
 DETACH(detached, -EINVAL, .error_by_id = -ENOENT);
 DETACH(unmounted, -EINVAL, .error_by_id = -ENOENT);
 DETACH(elsewhere, -EINVAL, .error_by_id = -ENOENT);
