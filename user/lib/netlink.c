@@ -58,6 +58,8 @@ int ovlt_nl_open(struct ovlt_nl *nl, ovlt_nl_fn unasked, void *data)
 		err = to_errno(nl->family);
 		goto out;
 	}
+	/* An answer says as much as an acknowledgement that comes with it. */
+	nl_socket_disable_auto_ack(nl->sock);
 	/* Without these the kernel is silent about reasons, no more. */
 	setsockopt(ovlt_nl_fd(nl), SOL_NETLINK, NETLINK_EXT_ACK, &one,
 		   sizeof(one));
@@ -82,9 +84,10 @@ int ovlt_nl_fd(const struct ovlt_nl *nl)
 	return nl_socket_get_fd(nl->sock);
 }
 
-int ovlt_nl_join(struct ovlt_nl *nl, const char *group)
+/* Its number is asked for by @quiet, which hears no other group meanwhile. */
+int ovlt_nl_join(struct ovlt_nl *nl, struct ovlt_nl *quiet, const char *group)
 {
-	int id = genl_ctrl_resolve_grp(nl->sock, OVLTREE_FAMILY_NAME, group);
+	int id = genl_ctrl_resolve_grp(quiet->sock, OVLTREE_FAMILY_NAME, group);
 
 	if (id < 0)
 		return to_errno(id);
@@ -171,6 +174,7 @@ struct call {
 	uint32_t seq;
 	ovlt_nl_fn reply;
 	void *data;
+	bool more; /* than one message, of which the last says so */
 	bool ended;
 	int err;
 };
@@ -190,6 +194,7 @@ static void take(struct ovlt_nl *nl, struct nlmsghdr *hdr, struct call *call)
 		call->ended = true;
 		err = take_done(hdr);
 	} else if (hdr->nlmsg_type == nl->family && call->reply) {
+		call->ended = !call->more;
 		if (hdr->nlmsg_flags & NLM_F_DUMP_INTR)
 			err = -EAGAIN;
 		else
@@ -200,31 +205,25 @@ static void take(struct ovlt_nl *nl, struct nlmsghdr *hdr, struct call *call)
 }
 
 /**
- * ovlt_nl_drain() - take all that has come unasked for
+ * ovlt_nl_read() - take the next of what has come unasked for
  * @nl: the socket
  *
- * Return: 0, with &ovlt_nl.lost set if something was lost, or what a function says.
+ * Return: 0, with &ovlt_nl.lost set if something was lost; -EAGAIN when there is
+ * nothing; or what a function says.
  */
-int ovlt_nl_drain(struct ovlt_nl *nl)
+int ovlt_nl_read(struct ovlt_nl *nl)
 {
-	int err = 0;
+	struct nlmsghdr *hdr = (struct nlmsghdr *)nl->buffer;
+	ssize_t len = fill(nl);
+	int rest = len, err = 0;
 
-	while (!err) {
-		ssize_t len = fill(nl);
-		struct nlmsghdr *hdr = (struct nlmsghdr *)nl->buffer;
-		int rest = len;
-
-		if (len == -EAGAIN)
-			break;
-		if (len == -ENOBUFS)
-			nl->lost = true;
-		else if (len < 0)
-			err = len;
-		for (; !err && nlmsg_ok(hdr, rest);
-		     hdr = nlmsg_next(hdr, &rest))
-			if (hdr->nlmsg_type == nl->family)
-				err = nl->unasked(nl->data, hdr);
-	}
+	if (len == -ENOBUFS)
+		nl->lost = true;
+	else if (len < 0)
+		err = len;
+	for (; !err && nlmsg_ok(hdr, rest); hdr = nlmsg_next(hdr, &rest))
+		if (hdr->nlmsg_type == nl->family)
+			err = nl->unasked(nl->data, hdr);
 	return err;
 }
 
@@ -246,7 +245,8 @@ static int send_msg(struct ovlt_nl *nl, struct nl_msg *msg)
  * @reply: takes each message of the answer, or NULL
  * @data: its first argument
  *
- * What came before is taken first, so that there is room for the answer.
+ * What isn't asked for an acknowledgement, and isn't a dump, has one message as its
+ * answer; the kernel acknowledges an error in any case.
  *
  * Return: 0, what the kernel or a function says, -EAGAIN for a dump that was
  * overtaken by a change, -EIO when the answer was lost.
@@ -255,12 +255,14 @@ int ovlt_nl_call(struct ovlt_nl *nl, struct nl_msg *msg, ovlt_nl_fn reply,
 		 void *data)
 {
 	struct call call = { .reply = reply, .data = data };
-	int err = msg ? ovlt_nl_drain(nl) : -ENOMEM;
+	int err = msg ? 0 : -ENOMEM;
 
 	nl->message[0] = '\0';
 	if (!err) {
 		nl_complete_msg(nl->sock, msg);
 		call.seq = nlmsg_hdr(msg)->nlmsg_seq;
+		call.more = nlmsg_hdr(msg)->nlmsg_flags &
+			    (NLM_F_ACK | NLM_F_DUMP);
 		err = send_msg(nl, msg);
 	}
 	nlmsg_free(msg);

@@ -45,10 +45,10 @@ struct ovlt_nl {
 int ovlt_nl_open(struct ovlt_nl *nl, ovlt_nl_fn unasked, void *data);
 void ovlt_nl_close(struct ovlt_nl *nl);
 int ovlt_nl_fd(const struct ovlt_nl *nl);
-int ovlt_nl_join(struct ovlt_nl *nl, const char *group);
+int ovlt_nl_join(struct ovlt_nl *nl, struct ovlt_nl *quiet, const char *group);
 int ovlt_nl_set_buffer(struct ovlt_nl *nl, unsigned int bytes);
 struct nl_msg *ovlt_nl_new(struct ovlt_nl *nl, int command, int flags);
-int ovlt_nl_drain(struct ovlt_nl *nl);
+int ovlt_nl_read(struct ovlt_nl *nl);
 int ovlt_nl_call(struct ovlt_nl *nl, struct nl_msg *msg, ovlt_nl_fn reply,
 		 void *data);
 

@@ -181,9 +181,11 @@ OVLT_EXPORT struct ovlt_queue *ovlt_queue_new(unsigned int flags)
 	if (!err)
 		ovlt_queue_set_buffer(queue, BUFFER_SIZE);
 	if (!err && flags & OVLT_QUEUE_READY)
-		err = ovlt_nl_join(&queue->events, OVLTREE_MCGRP_READY);
+		err = ovlt_nl_join(&queue->events, &queue->calls,
+				   OVLTREE_MCGRP_READY);
 	if (!err && flags & OVLT_QUEUE_MONITOR)
-		err = ovlt_nl_join(&queue->events, OVLTREE_MCGRP_MONITOR);
+		err = ovlt_nl_join(&queue->events, &queue->calls,
+				   OVLTREE_MCGRP_MONITOR);
 	/* From here on none is missed. */
 	if (!err && flags & OVLT_QUEUE_MONITOR) {
 		err = ovlt_queue_get_stats(queue, &stats, sizeof(stats));
@@ -316,6 +318,21 @@ static int put_submit(struct nl_msg *msg, const struct ovlt_submit *submit)
 	return err ? -ENOMEM : 0;
 }
 
+/* Results that have come are taken first, so that there is room for the answer. */
+static int call(struct ovlt_queue *queue, struct nl_msg *msg, ovlt_nl_fn reply,
+		void *data)
+{
+	int err = 0;
+
+	while (queue->nr_open && !err)
+		err = ovlt_nl_read(&queue->calls);
+	if (err && err != -EAGAIN) {
+		nlmsg_free(msg);
+		return err;
+	}
+	return ovlt_nl_call(&queue->calls, msg, reply, data);
+}
+
 /* Our id goes to the end of the open ones, where there is room for it. */
 static int take_id(void *data, struct nlmsghdr *hdr)
 {
@@ -369,7 +386,7 @@ OVLT_EXPORT int ovlt_queue_submit(struct ovlt_queue *queue,
 	if (!open)
 		return -ENOMEM;
 	queue->open = open;
-	msg = ovlt_nl_new(&queue->calls, OVLTREE_CMD_SUBMIT, NLM_F_ACK);
+	msg = ovlt_nl_new(&queue->calls, OVLTREE_CMD_SUBMIT, 0);
 	if (!msg)
 		return -ENOMEM;
 	err = put_submit(msg, &copy);
@@ -377,7 +394,7 @@ OVLT_EXPORT int ovlt_queue_submit(struct ovlt_queue *queue,
 		nlmsg_free(msg);
 		return err;
 	}
-	err = ovlt_nl_call(&queue->calls, msg, take_id, queue);
+	err = call(queue, msg, take_id, queue);
 	if (!err && queue->nr_open == nr)
 		err = -EPROTO;
 	if (!err)
@@ -407,27 +424,29 @@ OVLT_EXPORT int ovlt_queue_cancel(struct ovlt_queue *queue, uint64_t id)
 		nlmsg_free(msg);
 		return -ENOMEM;
 	}
-	err = ovlt_nl_call(&queue->calls, msg, NULL, NULL);
+	err = call(queue, msg, NULL, NULL);
 	if (!err)
 		forget(queue, id);
 	return err;
 }
 
-/* Take what has come; -EAGAIN when there is nothing. */
+/* Take the next of what has come; -EAGAIN when there is nothing. */
 static int look(struct ovlt_queue *queue)
 {
 	static const struct ovlt_event lost = { .type = OVLT_EVENT_LOST };
 	struct ovlt_nl *nl = queue->flags ? &queue->events : &queue->calls;
-	int err = ovlt_nl_drain(nl);
+	int err = ovlt_nl_read(nl);
 
-	if (!err && nl->lost) {
-		err = push(queue, &lost);
-		queue->seq = 0;
-		nl->lost = false;
-	}
-	if (err)
+	if (err || !nl->lost)
 		return err;
-	return queue->first_pending < queue->nr_pending ? 0 : -EAGAIN;
+	/* What is there had come before something was lost. */
+	while (!err)
+		err = ovlt_nl_read(nl);
+	if (err != -EAGAIN)
+		return err;
+	queue->seq = 0;
+	nl->lost = false;
+	return push(queue, &lost);
 }
 
 /* By a clock that nobody sets. */
@@ -531,11 +550,10 @@ OVLT_EXPORT int ovlt_queue_dump(struct ovlt_queue *queue, ovlt_request_fn fn,
 	/* What a change has overtaken is begun again. */
 	for (int tries = 0; err == -EAGAIN && tries < MAX_TRIES; tries++) {
 		dump.nr = 0;
-		err = ovlt_nl_call(&queue->calls,
-				   ovlt_nl_new(&queue->calls,
-					       OVLTREE_CMD_REQUEST_GET,
-					       NLM_F_DUMP),
-				   take_request, &dump);
+		err = call(queue,
+			   ovlt_nl_new(&queue->calls, OVLTREE_CMD_REQUEST_GET,
+				       NLM_F_DUMP),
+			   take_request, &dump);
 	}
 	for (size_t i = 0; !err && i < dump.nr; i++)
 		err = fn(data, &dump.requests[i]);
@@ -564,10 +582,8 @@ OVLT_EXPORT int ovlt_queue_get_stats(struct ovlt_queue *queue,
 	struct ovlt_stats answer = { 0 };
 	int err;
 
-	err = ovlt_nl_call(&queue->calls,
-			   ovlt_nl_new(&queue->calls, OVLTREE_CMD_STATS_GET,
-				       NLM_F_ACK),
-			   take_stats, &answer);
+	err = call(queue, ovlt_nl_new(&queue->calls, OVLTREE_CMD_STATS_GET, 0),
+		   take_stats, &answer);
 	memset(stats, 0, size);
 	memcpy(stats, &answer, size < sizeof(answer) ? size : sizeof(answer));
 	return err;
@@ -590,8 +606,7 @@ OVLT_EXPORT int ovlt_queue_serve(struct ovlt_queue *queue)
 {
 	if (!(queue->flags & OVLT_QUEUE_READY))
 		return -EINVAL;
-	return ovlt_nl_call(&queue->calls,
-			    ovlt_nl_new(&queue->calls, OVLTREE_CMD_SERVE,
-					NLM_F_ACK),
-			    NULL, NULL);
+	return call(queue,
+		    ovlt_nl_new(&queue->calls, OVLTREE_CMD_SERVE, NLM_F_ACK),
+		    NULL, NULL);
 }
