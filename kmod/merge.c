@@ -12,9 +12,9 @@
  * Those who merge have one mount each: entries of one caller may depend on one
  * another, and stay together in a batch of their own.
  *
- * A leader waits for nobody's mountpoint, and pays for nobody's memory: an entry
- * whose inode is locked, or for which there is no memory in the leader's cgroup, is
- * left to its own caller, so that neither holds up anybody else.
+ * A leader waits for nobody's mountpoint, and what is allocated for an entry is of its
+ * own caller's cgroup. An entry whose inode is locked, or for which there is no memory,
+ * is left to its caller, so that it holds up nobody else.
  */
 #include <linux/atomic.h>
 #include <linux/completion.h>
