@@ -3,6 +3,7 @@
  * Attaching: each entry is made ready in the caller's context, then all that
  * are ready are attached under one acquisition of the mount locks.
  */
+#include <linux/bitops.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -11,6 +12,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <uapi/linux/mount.h>
 
 #include "internal.h"
 #include "queue.h"
@@ -77,11 +79,40 @@ static int entry_check_flags(const struct ovltree_attach *attach,
 	return 0;
 }
 
+/**
+ * ovlt_attach_blame - tell what mnt_batch_check() has refused
+ * @entry: the entry
+ * @err: what it said
+ * @foreign: the mount namespace was given
+ * @why: gets the reason
+ *
+ * Return: The field that is to blame.
+ */
+enum ovltree_field ovlt_attach_blame(const struct mnt_batch_entry *entry, int err,
+				     bool foreign, const char **why)
+{
+	unsigned int types = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE;
+
+	if (err == -EINVAL && (entry->propagation & ~types ||
+			       hweight32(entry->propagation) > 1)) {
+		*why = "not one type of propagation";
+		return OVLTREE_FIELD_PROPAGATION;
+	}
+	if (foreign && (err == -EINVAL || err == -EPERM)) {
+		*why = "not a mount namespace, or one in which mounting is not allowed";
+		return OVLTREE_FIELD_MNTNS_FD;
+	}
+	*why = "not allowed to mount there";
+	return OVLTREE_FIELD_TARGET;
+}
+
 static int entry_check_rights(struct mnt_batch_entry *entry,
 			      const struct ovltree_attach *attach,
 			      struct ovltree_result *result)
 {
 	struct file *mntns __free(fput) = NULL;
+	enum ovltree_field field;
+	const char *why;
 	int err;
 
 	if (attach->flags & OVLTREE_ATTACH_MNTNS) {
@@ -95,14 +126,8 @@ static int entry_check_rights(struct mnt_batch_entry *entry,
 	if (!err)
 		return 0;
 
-	if (err == -EINVAL && attach->propagation)
-		return ovlt_fail(result, err, OVLTREE_FIELD_PROPAGATION, 0,
-				 "not one type of propagation");
-	if (mntns)
-		return ovlt_fail(result, err, OVLTREE_FIELD_MNTNS_FD, 0,
-				 "no mount namespace that the caller has rights over");
-	return ovlt_fail(result, err, OVLTREE_FIELD_TARGET, 0,
-			 "not allowed to mount there");
+	field = ovlt_attach_blame(entry, err, mntns, &why);
+	return ovlt_fail(result, err, field, 0, "%s", why);
 }
 
 /* The rights were checked when the request was submitted. */

@@ -108,6 +108,8 @@ void ovlt_merge_withdraw(const struct mnt_batch *batch);
 int ovlt_merge_attach(struct mnt_batch *batch, u64 patience_ns);
 
 /* attach.c, detach.c */
+enum ovltree_field ovlt_attach_blame(const struct mnt_batch_entry *entry, int err,
+				     bool foreign, const char **why);
 void ovlt_attach_report(struct ovltree_result *result,
 			const struct mnt_batch_entry *entry);
 void ovlt_detach_report(struct ovltree_result *result,

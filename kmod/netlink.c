@@ -408,6 +408,19 @@ static struct file *submit_file(struct genl_info *info, int attr,
 	return ERR_PTR(-EBADF);
 }
 
+/* The attribute for a field of the ioctl */
+static int attr_of(enum ovltree_field field)
+{
+	switch (field) {
+	case OVLTREE_FIELD_PROPAGATION:
+		return OVLTREE_A_REQUEST_PROPAGATION;
+	case OVLTREE_FIELD_MNTNS_FD:
+		return OVLTREE_A_REQUEST_MNTNS_FD;
+	default:
+		return OVLTREE_A_REQUEST_TARGET_FD;
+	}
+}
+
 /* The submitter's rights, as move_mount(2) checks them */
 static int submit_check_attach(struct ovlt_request *request,
 			       struct genl_info *info)
@@ -415,6 +428,8 @@ static int submit_check_attach(struct ovlt_request *request,
 	struct nlattr *propagation = info->attrs[OVLTREE_A_REQUEST_PROPAGATION];
 	struct nlattr *ns = info->attrs[OVLTREE_A_REQUEST_MNTNS_FD];
 	struct file *mntns __free(fput) = NULL;
+	enum ovltree_field field;
+	const char *why;
 	int err;
 
 	if (ns) {
@@ -428,16 +443,8 @@ static int submit_check_attach(struct ovlt_request *request,
 	if (!err)
 		return 0;
 
-	if (err == -EINVAL && request->entry.propagation)
-		NL_SET_ERR_MSG_ATTR(info->extack, propagation,
-				    "not one type of propagation");
-	else if (ns)
-		NL_SET_ERR_MSG_ATTR(info->extack, ns,
-				    "no mount namespace that the submitter has rights over");
-	else
-		NL_SET_ERR_MSG_ATTR(info->extack,
-				    info->attrs[OVLTREE_A_REQUEST_TARGET_FD],
-				    "not allowed to mount there");
+	field = ovlt_attach_blame(&request->entry, err, mntns, &why);
+	NL_SET_ERR_MSG_ATTR_FMT(info->extack, info->attrs[attr_of(field)], "%s", why);
 	return err;
 }
 
@@ -523,8 +530,8 @@ static int submit_attach(struct ovlt_request *request, struct genl_info *info)
 	err = submit_mount(request, info) ?: submit_target(request, info);
 	if (err)
 		return err;
-	return submit_check_paths(request, info) ?:
-	       submit_check_attach(request, info);
+	return submit_check_attach(request, info) ?:
+	       submit_check_paths(request, info);
 }
 
 static int submit_check_detach(struct mnt_batch_entry *entry,

@@ -632,8 +632,10 @@ int ovlt_sock_serve(struct ovlt_sock *sock, struct netlink_ext_ack *extack)
 		NL_SET_ERR_MSG(extack, "a daemon serves the network namespace");
 		return -EBUSY;
 	}
-	if (queues_closed)
+	if (queues_closed) {
+		NL_SET_ERR_MSG(extack, "the module is being removed");
 		return -ENODEV;
+	}
 	*daemon = (struct ovlt_daemon) {
 		.sock		= sock,
 		.reader.user_ns	= get_user_ns(current_user_ns()),
