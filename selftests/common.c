@@ -592,7 +592,7 @@ struct ovlt_slab ovlt_slab_open(const char *name)
 	};
 }
 
-void ovlt_slab_close(const struct ovlt_slab *slab)
+static void slab_close(const struct ovlt_slab *slab)
 {
 	close(slab->shrink);
 	close(slab->objects);
@@ -614,7 +614,7 @@ long ovlt_slab_objects(const char *name)
 	struct ovlt_slab slab = ovlt_slab_open(name);
 	long nr = ovlt_slab_count(&slab);
 
-	ovlt_slab_close(&slab);
+	slab_close(&slab);
 	return nr;
 }
 

@@ -98,7 +98,6 @@ struct ovlt_slab {
 };
 
 struct ovlt_slab ovlt_slab_open(const char *name);
-void ovlt_slab_close(const struct ovlt_slab *slab);
 long ovlt_slab_count(const struct ovlt_slab *slab);
 long ovlt_slab_objects(const char *name);
 long ovlt_mounts_at_rest(long expected);

@@ -353,6 +353,9 @@ TEST_F(netlink, attach_refused)
 	put_u32(&request, OVLTREE_A_REQUEST_MNTNS_FD, nl->fd);
 	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
 	EXPECT_EQ(OVLTREE_A_REQUEST_MNTNS_FD, nl->bad_attr);
+	put_u32(&request, OVLTREE_A_REQUEST_PROPAGATION, MS_PRIVATE);
+	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
+	EXPECT_EQ(OVLTREE_A_REQUEST_MNTNS_FD, nl->bad_attr);
 	request = attach_request(mnt_fd, ovlt_open("t0", O_PATH));
 	put_u64(&request, OVLTREE_A_REQUEST_MNT_ID, 1);
 	EXPECT_EQ(-EINVAL, nl_submit(nl, &request, NULL));
@@ -1071,6 +1074,40 @@ TEST_F(netlink, user_namespace)
 	close(userns);
 }
 
+static int submit_on_file(struct nl *nl, int mnt_fd)
+{
+	struct request request = attach_request(mnt_fd, ovlt_open("file", O_PATH));
+	int ret = nl_submit(nl, &request, NULL);
+
+	return nl->bad_attr == OVLTREE_A_REQUEST_TARGET_FD ? ret : -ENOTRECOVERABLE;
+}
+
+/* Rights over its network namespace, and none over the mount namespace */
+static int submit_as_guest(void *arg)
+{
+	const int *mnt_fd = arg;
+	struct nl daemon, client;
+
+	if (unshare(CLONE_NEWNET))
+		return -errno;
+	nl_open(&daemon);
+	nl_open(&client);
+	return nl_serve(&daemon) ?: submit_on_file(&client, *mnt_fd);
+}
+
+/* As by move_mount(2), rights are asked for before what is mounted is looked at. */
+TEST_F(netlink, rights_come_first)
+{
+	int userns = ovlt_userns("0 100000 65536");
+	int mnt_fd = ovlt_sys_fsmount("tmpfs");
+
+	ovlt_write("file", "");
+	EXPECT_EQ(-EINVAL, submit_on_file(&self->client, mnt_fd));
+	EXPECT_EQ(-EPERM, ovlt_fork_in_userns(userns, submit_as_guest, &mnt_fd));
+	close(mnt_fd);
+	close(userns);
+}
+
 struct commit {
 	int dev;
 	__u64 id;
@@ -1097,6 +1134,106 @@ TEST_F(netlink, commit_from_user_namespace)
 	EXPECT_EQ(1, STAT(&self->client, QUEUED));
 	EXPECT_EQ(0, commit_attach(self->room.dev, self->id));
 	close(userns);
+}
+
+/*
+ * Whoever has a mount copied to many places pays for the copies, though another one
+ * commits it: the daemon, or the kernel when the deadline has come.
+ */
+
+#define CGROUP "/sys/fs/cgroup/ovlt-netlink"
+#define NR_PEERS 300
+#define MIN_MOUNT_SIZE 200
+
+/* Bytes of the cgroup's objects that the kernel can't reclaim */
+static long cgroup_objects(void)
+{
+	char *text = ovlt_read(CGROUP "/memory.stat");
+	const char *line = strstr(text, "\nslab_unreclaimable ");
+	long bytes = line ? atol(line + strlen("\nslab_unreclaimable ")) : 0;
+
+	free(text);
+	return bytes;
+}
+
+/* The kernel adds up what its CPUs have counted every two seconds. */
+static void wait_for_objects(long bytes)
+{
+	for (int ms = 0; ms < 10000 && cgroup_objects() < bytes; ms += 100)
+		usleep(100000);
+}
+
+static void __noreturn submit_in_cgroup(struct nl *nl, __u32 deadline)
+{
+	long before, grown;
+	struct msg msg;
+
+	ovlt_write(CGROUP "/cgroup.procs", "0");
+	sleep(3);
+	before = cgroup_objects();
+	if (nl_attach(nl, "peers/0/t", deadline, NULL))
+		_exit(1);
+	msg = nl_event(nl);
+	if (msg.cmd != OVLTREE_CMD_DONE || msg.value[OVLTREE_A_REQUEST_ERROR])
+		_exit(2);
+	wait_for_objects(before + NR_PEERS * MIN_MOUNT_SIZE);
+	grown = cgroup_objects() - before;
+	ksft_print_msg("%d copies, %ld bytes\n", NR_PEERS, grown);
+	_exit(grown < NR_PEERS * MIN_MOUNT_SIZE ? 3 : 0);
+}
+
+static void make_peers(void)
+{
+	ovlt_mkdir("peers/0");
+	ovlt_tmpfs("peers/0");
+	ovlt_mkdir("peers/0/t");
+	ovlt_mount(NULL, "peers/0", NULL, MS_SHARED, NULL);
+	for (int i = 1; i <= NR_PEERS; i++) {
+		char *peer = ovlt_fmt("peers/%d", i);
+
+		ovlt_mkdir(peer);
+		ovlt_mount("peers/0", peer, NULL, MS_BIND, NULL);
+		free(peer);
+	}
+}
+
+static void remove_peers(void)
+{
+	for (int i = NR_PEERS; i >= 0; i--) {
+		char *peer = ovlt_fmt("peers/%d", i);
+
+		umount2(peer, MNT_DETACH);
+		free(peer);
+	}
+}
+
+TEST_F(netlink, submitter_pays)
+{
+	static const __u32 deadlines[] = { 1, LONG };
+
+	if ((mkdir(CGROUP, 0755) && errno != EEXIST) ||
+	    !ovlt_exists(CGROUP "/memory.stat")) {
+		rmdir(CGROUP);
+		SKIP(return, "no memory cgroup");
+	}
+	make_peers();
+	for (int i = 0; i < ARRAY_SIZE(deadlines); i++) {
+		pid_t pid = fork();
+		struct msg msg;
+		int status;
+
+		ASSERT_LE(0, pid);
+		if (!pid)
+			submit_in_cgroup(&self->client, deadlines[i]);
+		msg = nl_event(&self->daemon);
+		if (deadlines[i] == LONG)
+			EXPECT_EQ(0, commit_attach(self->room.dev,
+						   msg.value[OVLTREE_A_REQUEST_ID]));
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(0, status);
+	}
+	remove_peers();
+	EXPECT_EQ(0, ovlt_remove_cgroup(CGROUP));
 }
 
 /*

@@ -952,6 +952,8 @@ TEST_F(attach, mntns_fd)
 	EXPECT_ATTACH(-EINVAL, MNTNS_FD);
 	self->entry.mntns_fd = ovlt_open("/proc/self/ns/user", O_RDONLY);
 	EXPECT_ATTACH(-EINVAL, MNTNS_FD);
+	self->entry.propagation = MS_PRIVATE;
+	EXPECT_ATTACH(-EINVAL, MNTNS_FD);
 }
 
 TEST_F(attach, propagation)
