@@ -48,7 +48,7 @@ static const char *const options[] = {
 	"xino=off", "xino=auto", "metacopy=on", "metacopy=off", "verity=on",
 	"verity=require", "verity=off", "volatile", "default_permissions",
 	"lowerdir=/", "lowerdir+=/", "datadir+=/", "upperdir=/", "workdir=/",
-	"source=fuzz", "ro", "rw", "sync", "dirsync", "mand", "lazytime", "", "=",
+	"source=fuzz", "ro", "rw", "sync", "dirsync", "lazytime", "", "=",
 	"=on", "index", "index=", "userxattr=", "volatile=1", "no_such=option",
 	"\x01\xff", "context=u:r:t", "fscontext=", "silent",
 };
