@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "private.h"
 
@@ -37,33 +38,44 @@ struct work {
 	struct ovlt_times *times;
 };
 
+/* 0 where it can't be told. */
+static ino_t own_netns(void)
+{
+	struct stat st;
+
+	return stat("/proc/thread-self/ns/net", &st) ? 0 : st.st_ino;
+}
+
 /*
  * A batch has a socket to itself, since its answers are nobody else's; so has a child,
- * though it inherits the parent's. To open one takes a dozen calls, and so the last
- * one is kept.
+ * though it inherits the parent's, and a thread in another network namespace. To open
+ * one takes a dozen calls, and so the last one is kept.
  */
-static struct ovlt_queue *take_queue(struct ovlt_ctx *ctx)
+static struct ovlt_queue *take_queue(struct ovlt_ctx *ctx, ino_t netns)
 {
 	struct ovlt_queue *queue;
-	pid_t owner;
+	bool own;
 
 	pthread_mutex_lock(&ctx->lock);
 	queue = ctx->queue;
-	owner = ctx->queue_owner;
+	own = ctx->queue_owner == getpid() && netns &&
+	      ctx->queue_netns == netns;
 	ctx->queue = NULL;
 	pthread_mutex_unlock(&ctx->lock);
-	if (queue && owner == getpid())
+	if (queue && own)
 		return queue;
 	ovlt_queue_free(queue);
 	return ovlt_queue_new(0);
 }
 
 /* To be called with the lock held. */
-static void keep_queue(struct ovlt_ctx *ctx, struct ovlt_queue *queue)
+static void keep_queue(struct ovlt_ctx *ctx, struct ovlt_queue *queue,
+		       ino_t netns)
 {
 	ovlt_queue_free(ctx->queue);
 	ctx->queue = queue;
 	ctx->queue_owner = getpid();
+	ctx->queue_netns = netns;
 }
 
 static int daemon_open(struct ovlt_ctx *ctx, struct ovlt_info *info)
@@ -86,7 +98,7 @@ static int daemon_open(struct ovlt_ctx *ctx, struct ovlt_info *info)
 		ovlt_queue_free(queue);
 		return err;
 	}
-	keep_queue(ctx, queue);
+	keep_queue(ctx, queue, own_netns());
 	/* It may come yet, and until then there are other ways or there is time. */
 	if (!stats.has_daemon && ctx->submit.refused == OVLT_REFUSED_FAIL)
 		return ovlt_ctx_fail(ctx, -ENOTCONN,
@@ -250,17 +262,27 @@ static int submit_entry(struct work *work, unsigned int index)
 			       ovlt_queue_get_error(work->queue));
 }
 
+static int attach_or_detach(const struct work *work,
+			    struct ovlt_entry **entries, unsigned int nr)
+{
+	const struct ovlt_backend *ioctl = &ovlt_backend_ioctl;
+
+	if (!nr)
+		return 0;
+	return work->kind == OVLTREE_KIND_ATTACH ?
+		       ioctl->attach(work->ctx, entries, nr, 0, work->times) :
+		       ioctl->detach(work->ctx, entries, nr, 0, work->times);
+}
+
 /* What the queue didn't take, as entries of the ioctl backend. */
-static int run_direct(struct work *work)
+static void run_direct(struct work *work)
 {
 	struct ovlt_entry *copies = calloc(work->nr, sizeof(*copies));
 	struct ovlt_entry **todo = calloc(work->nr, sizeof(*todo));
 	unsigned int nr = 0;
 	int err = -ENOMEM;
 
-	if (!copies || !todo)
-		goto out;
-	for (unsigned int i = 0; i < work->nr; i++) {
+	for (unsigned int i = 0; copies && todo && i < work->nr; i++) {
 		struct ovlt_entry *copy = &copies[nr];
 
 		if (!work->direct[i])
@@ -274,13 +296,8 @@ static int run_direct(struct work *work)
 		}
 		todo[nr++] = copy;
 	}
-	err = 0;
-	if (nr && work->kind == OVLTREE_KIND_ATTACH)
-		err = ovlt_backend_ioctl.attach(work->ctx, todo, nr, 0,
-						work->times);
-	else if (nr)
-		err = ovlt_backend_ioctl.detach(work->ctx, todo, nr, 0,
-						work->times);
+	if (copies && todo)
+		err = attach_or_detach(work, todo, nr);
 	nr = 0;
 	for (unsigned int i = 0; i < work->nr; i++) {
 		struct ovlt_entry *entry = work->entries[i];
@@ -296,11 +313,8 @@ static int run_direct(struct work *work)
 		memcpy(entry->message, copies[nr++].message,
 		       sizeof(entry->message));
 	}
-	err = 0;
-out:
 	free(copies);
 	free(todo);
-	return err;
 }
 
 /* After @err nothing more is heard of what is open. */
@@ -333,11 +347,12 @@ static int run(struct ovlt_ctx *ctx, unsigned int kind,
 		.nr = nr,
 		.times = times,
 	};
+	ino_t netns = own_netns();
 	int err = -ENOMEM;
 
 	if (!work.ids || !work.direct)
 		goto out;
-	work.queue = take_queue(ctx);
+	work.queue = take_queue(ctx, netns);
 	err = work.queue ? 0 : -errno;
 	if (err && ctx->submit.refused != OVLT_REFUSED_DIRECT)
 		goto out;
@@ -349,14 +364,15 @@ static int run(struct ovlt_ctx *ctx, unsigned int kind,
 		else
 			work.direct[i] = true;
 	}
-	err = run_direct(&work);
+	run_direct(&work);
+	err = 0;
 	while (!err && work.nr_open)
 		err = take_ended(&work, -1);
 	if (err) {
 		take_back(&work, err);
 	} else if (work.queue) {
 		pthread_mutex_lock(&ctx->lock);
-		keep_queue(ctx, work.queue);
+		keep_queue(ctx, work.queue, netns);
 		pthread_mutex_unlock(&ctx->lock);
 		work.queue = NULL;
 	}

@@ -25,9 +25,8 @@ static const struct ovlt_backend *const backends[] = {
  * The order is that in which they are tried. "daemon" is passed over unless it
  * is asked for: trees are prepared here and attached by a daemon, together with
  * those of other processes; what it can't take goes to the others, see
- * ovlt_ctx_set_submit(). It is the daemon of the network namespace in which the
- * context is first used, whatever namespaces its threads enter later. "ioctl" is
- * the ovltree module: a batch is one system call. "mount-api" are the kernel's own
+ * ovlt_ctx_set_submit(). It is the daemon of the network namespace that the calling
+ * thread is in. "ioctl" is the ovltree module: a batch is one system call. "mount-api" are the kernel's own
  * calls, a tree at a time; idmapped layers are taken from detached mounts where the
  * kernel can (6.15 and later), otherwise as "mount-ns" does. "mount-ns" is the same,
  * but always arranges idmapped layers in a private mount namespace.

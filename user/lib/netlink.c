@@ -185,8 +185,9 @@ static void take(struct ovlt_nl *nl, struct nlmsghdr *hdr, struct call *call)
 	int err = 0;
 
 	if (hdr->nlmsg_seq != call->seq) {
-		if (hdr->nlmsg_type == nl->family)
-			err = nl->unasked(nl->data, hdr);
+		/* That it can't be taken says nothing of the command. */
+		if (hdr->nlmsg_type == nl->family && nl->unasked(nl->data, hdr))
+			nl->lost = true;
 	} else if (hdr->nlmsg_type == NLMSG_ERROR) {
 		call->ended = true;
 		err = take_ack(nl, hdr);

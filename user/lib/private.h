@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include "libovltree.h"
@@ -73,6 +74,7 @@ extern const struct ovlt_backend ovlt_backend_daemon;
  * @dev_fd: /dev/ovltree
  * @queue: the socket that the backend "daemon" used last, unless a batch has it
  * @queue_owner: the process that opened it
+ * @queue_netns: the network namespace that it belongs to
  * @submit: how the backend "daemon" submits
  * @submit_name: memory of its name
  * @error: text of the last error that no entry is to blame for
@@ -89,6 +91,7 @@ struct ovlt_ctx {
 	int dev_fd;
 	struct ovlt_queue *queue;
 	pid_t queue_owner;
+	ino_t queue_netns;
 	struct ovlt_submit_options submit;
 	char submit_name[OVLTREE_NAME_MAX + 1];
 	char error[OVLTREE_MESSAGE_MAX];

@@ -83,6 +83,19 @@ int __wrap_ioctl(int fd, unsigned long command, ...)
 	return 0;
 }
 
+/* The so-maniest allocation from now fails; 0 for none. */
+static unsigned int fail_calloc;
+
+void *__wrap_calloc(size_t nr, size_t size);
+void *__real_calloc(size_t nr, size_t size);
+void *__wrap_calloc(size_t nr, size_t size)
+{
+	if (!fail_calloc || --fail_calloc)
+		return __real_calloc(nr, size);
+	errno = ENOMEM;
+	return NULL;
+}
+
 static char played;
 static unsigned int nr_opened, nr_closed;
 
@@ -413,6 +426,33 @@ static void refused_direct(void)
 	ovlt_ctx_unref(ctx);
 }
 
+/* Where there is no memory for it, it isn't called a success. */
+static void refused_without_memory(void)
+{
+	struct ovlt_ctx *ctx = setup(OVLT_REFUSED_DIRECT, 0);
+	struct ovlt_batch *batch = batch_of(ctx, 2, 0);
+	unsigned int runs = 0;
+	bool failed;
+	int ret;
+
+	refusal = -ENOTCONN;
+	do {
+		nr_attached = 0;
+		fail_calloc = ++runs;
+		ret = ovlt_batch_attach(batch);
+		failed = !fail_calloc;
+		fail_calloc = 0;
+		ASSERT_EQ(ret < 0 ? 0 : 2 - ret, nr_attached);
+		for (unsigned int i = 0; ret >= 0 && i < 2; i++)
+			ASSERT_EQ(ret ? -ENOMEM : 0,
+				  outcome_of(batch, i).error);
+	} while (failed);
+	ASSERT_EQ(0, ret);
+	ASSERT(runs > 3);
+	ovlt_batch_unref(batch);
+	ovlt_ctx_unref(ctx);
+}
+
 /* The queue takes some, the rest goes directly. */
 static void refused_partly(void)
 {
@@ -552,12 +592,15 @@ static void options(void)
 }
 
 static const struct test tests[] = {
-	TEST(submits_trees),	 TEST(submits_detach),	 TEST(results_fail),
-	TEST(interrupted),	 TEST(lost_results),	 TEST(few_descriptors),
-	TEST(keeps_socket),	 TEST(childs_socket),	 TEST(refused_direct),
-	TEST(refused_partly),	 TEST(refused_fail),	 TEST(refused_wait),
-	TEST(refused_wait_ends), TEST(room_for_results), TEST(all_or_nothing),
-	TEST(without_family),	 TEST(options),
+	TEST(submits_trees),	      TEST(submits_detach),
+	TEST(results_fail),	      TEST(interrupted),
+	TEST(lost_results),	      TEST(few_descriptors),
+	TEST(keeps_socket),	      TEST(childs_socket),
+	TEST(refused_direct),	      TEST(refused_partly),
+	TEST(refused_without_memory), TEST(refused_fail),
+	TEST(refused_wait),	      TEST(refused_wait_ends),
+	TEST(room_for_results),	      TEST(all_or_nothing),
+	TEST(without_family),	      TEST(options),
 };
 
 int main(void)
