@@ -219,6 +219,7 @@ uint64_t notify_watchdog(void);
  * @metrics: our own
  * @pace: the last batch
  * @cost: time that a request is expected to hold the mount locks
+ * @stale: the copy of the queue has to be made again at the next tick
  * @stuck: batches fail as a whole, and have to wait for the next tick
  */
 struct server {
@@ -229,6 +230,7 @@ struct server {
 	struct metrics metrics;
 	struct pace pace;
 	uint64_t cost;
+	bool stale;
 	bool stuck;
 };
 

@@ -30,14 +30,16 @@ static int add_request(void *data, const struct ovlt_request *request)
 	return queue_add(&server->queue, request, now_ns());
 }
 
+/* Where the queue changes faster than it can be told, the next tick tries again. */
 static int resync(struct server *server)
 {
 	int err;
 
 	queue_resync_begin(&server->queue);
 	err = ovlt_queue_dump(server->kernel, add_request, server);
+	server->stale = err == -EAGAIN;
 	if (err)
-		return err;
+		return server->stale ? 0 : err;
 	queue_resync_end(&server->queue);
 	server->metrics.resyncs++;
 	return 0;
@@ -188,7 +190,7 @@ int server_tick(struct server *server)
 		lose_module(server);
 		return try_begin(server);
 	}
-	if (!err && server->stats.queued != server->queue.nr)
+	if (!err && (server->stale || server->stats.queued != server->queue.nr))
 		err = resync(server);
 	if (err)
 		fail(server, "netlink", err);
@@ -237,6 +239,14 @@ static void count_result(struct server *server, unsigned int kind,
 	}
 }
 
+static const struct waiting *find_of_kind(const struct server *server,
+					  uint64_t id, unsigned int kind)
+{
+	const struct waiting *request = queue_find(&server->queue, id);
+
+	return request && request->kind == kind ? request : NULL;
+}
+
 /* Commit those of @ids that are of a kind. */
 static int commit(struct server *server, struct ovlt_ctx *ctx,
 		  unsigned int kind, const uint64_t *ids, size_t nr)
@@ -248,15 +258,9 @@ static int commit(struct server *server, struct ovlt_ctx *ctx,
 
 	if (!batch)
 		return -ENOMEM;
-	for (size_t i = 0; err >= 0 && i < nr; i++) {
-		const struct waiting *request =
-			queue_find(&server->queue, ids[i]);
-
-		if (!request || request->kind != kind)
-			continue;
-		metrics_queued(&server->metrics, now - request->since);
-		err = ovlt_batch_add_request(batch, ids[i]);
-	}
+	for (size_t i = 0; err >= 0 && i < nr; i++)
+		if (find_of_kind(server, ids[i], kind))
+			err = ovlt_batch_add_request(batch, ids[i]);
 	taken = ovlt_batch_get_nr(batch);
 	if (err >= 0 && taken)
 		err = kind == OVLTREE_KIND_ATTACH ? ovlt_batch_attach(batch) :
@@ -269,6 +273,13 @@ static int commit(struct server *server, struct ovlt_ctx *ctx,
 	log_msg(LOG_DEBUG, "%s %u, %d failed, held the locks for %llu us",
 		common_kind_name(kind), taken, err,
 		(unsigned long long)hold / 1000);
+	for (size_t i = 0; i < nr; i++) {
+		const struct waiting *request =
+			find_of_kind(server, ids[i], kind);
+
+		if (request)
+			metrics_queued(&server->metrics, now - request->since);
+	}
 	for (unsigned int i = 0; i < taken; i++)
 		count_result(server, kind, ovlt_batch_get_result(batch, i));
 out:

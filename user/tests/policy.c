@@ -561,6 +561,29 @@ static void resync_fails(void)
 	queue_clear(&server.queue);
 }
 
+/* A queue that changes too fast stops no batch, and is read anew all the same. */
+static void resync_overtaken(void)
+{
+	static const uint64_t ids[] = { 2 };
+	struct server server = serving();
+
+	add(&server.queue, 1, 1, 1, 0, 0);
+	play(1, ids);
+	played.lost = true;
+	played.dump_error = -EAGAIN;
+	server_read(&server);
+	ASSERT(queue_find(&server.queue, 1));
+	ASSERT(server_due(&server) < UINT64_MAX);
+	ASSERT_EQ(0, server.metrics.resyncs);
+	played.dump_error = 0;
+	ASSERT_EQ(0, server_tick(&server));
+	expect_waiting(&server, 1, ids);
+	ASSERT_EQ(1, server.metrics.resyncs);
+	ASSERT_EQ(0, server_tick(&server));
+	ASSERT_EQ(1, server.metrics.resyncs);
+	queue_clear(&server.queue);
+}
+
 static bool has(const char *text, const char *line)
 {
 	const char *at = strstr(text, line);
@@ -713,13 +736,13 @@ static void service_manager(void)
 }
 
 static const struct test tests[] = {
-	TEST(config_defaults),	TEST(config_settings), TEST(config_errors),
-	TEST(config_zero_byte), TEST(choose_oldest),   TEST(choose_fair),
-	TEST(choose_priority),	TEST(choose_bounds),   TEST(due_alone),
-	TEST(due_burst),	TEST(due_steady),      TEST(batches_of_burst),
-	TEST(queue_copy),	TEST(events_lost),     TEST(ready_not_sent),
-	TEST(resync_fails),	TEST(metrics_text),    TEST(load_reasons),
-	TEST(service_manager),
+	TEST(config_defaults),	TEST(config_settings),	TEST(config_errors),
+	TEST(config_zero_byte), TEST(choose_oldest),	TEST(choose_fair),
+	TEST(choose_priority),	TEST(choose_bounds),	TEST(due_alone),
+	TEST(due_burst),	TEST(due_steady),	TEST(batches_of_burst),
+	TEST(queue_copy),	TEST(events_lost),	TEST(ready_not_sent),
+	TEST(resync_fails),	TEST(resync_overtaken), TEST(metrics_text),
+	TEST(load_reasons),	TEST(service_manager),
 };
 
 int main(void)

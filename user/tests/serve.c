@@ -655,7 +655,8 @@ static void many_processes(void)
 	ASSERT_EQ(NR, after.attached);
 	ASSERT_EQ(0, after.failed);
 	/* Where starting them takes long, none is to wait for that long. */
-	ASSERT(after.batches <= FEW || after.batches <= 2 * took / HALF_DEADLINE_MS);
+	ASSERT(after.batches <= FEW ||
+	       after.batches <= 2 * took / HALF_DEADLINE_MS);
 	for (int i = 0; i < NR; i++)
 		ASSERT_OK(detach(ctx, target[i], 0));
 	teardown();
