@@ -11,7 +11,7 @@
  * thread would only look at it sooner. A mountpoint on a file system that hangs
  * holds a batch up, and with it us: the kernel then commits what waits at its
  * deadlines, and the service manager's watchdog ends us, since that wait is
- * killable.
+ * killable. That for the sync of an upper that is detached is not.
  */
 #include <errno.h>
 #include <stdlib.h>
