@@ -11,6 +11,7 @@
 #include <linux/cgroup.h>
 #include <linux/cred.h>
 #include <linux/err.h>
+#include <linux/error-injection.h>
 #include <linux/file.h>
 #include <linux/ktime.h>
 #include <linux/netlink.h>
@@ -243,6 +244,7 @@ int ovlt_request_number(struct ovlt_request *request,
 	request->id = id;
 	return 0;
 }
+ALLOW_ERROR_INJECTION(ovlt_request_number, ERRNO);
 
 /* See to it that the first deadline is kept. */
 static void queue_arm(struct ovlt_queue *queue)

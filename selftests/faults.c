@@ -493,7 +493,8 @@ TEST_F(faults, attach_all_or_nothing)
 	sweep_attach(_metadata, self, true);
 }
 
-TEST_F(faults, detach)
+static void sweep_detach(struct __test_metadata *_metadata,
+			 struct _test_data_faults *self)
 {
 	SWEEP() {
 		struct ovltree_detach entries[NR];
@@ -515,6 +516,11 @@ TEST_F(faults, detach)
 			expect_result(_metadata, self, i, !is_attached(self, i), false);
 		unmount_all(_metadata, self);
 	}
+}
+
+TEST_F(faults, detach)
+{
+	sweep_detach(_metadata, self);
 }
 
 /* Who is told of a failure has no descriptor, whatever its results say. */
@@ -555,7 +561,8 @@ TEST_F(faults, prepare)
 	}
 }
 
-TEST_F(faults, layerset)
+static void sweep_layerset(struct __test_metadata *_metadata,
+			   struct _test_data_faults *self)
 {
 	struct ovltree_layerset entries[] = {
 		ovlt_entry_layerset(&self->trees[0]),
@@ -570,6 +577,11 @@ TEST_F(faults, layerset)
 		expect_files(_metadata, self, ret);
 		EXPECT_EQ(sets, ovlt_count_layersets(self->room.dev));
 	}
+}
+
+TEST_F(faults, layerset)
+{
+	sweep_layerset(_metadata, self);
 }
 
 /*
@@ -711,7 +723,8 @@ static __u64 submit(struct __test_metadata *_metadata,
 	return id;
 }
 
-TEST_F(faults, submit_attach)
+static void sweep_submit(struct __test_metadata *_metadata,
+			 struct _test_data_faults *self)
 {
 	int target = ovlt_open(targets[0], O_PATH);
 
@@ -732,6 +745,11 @@ TEST_F(faults, submit_attach)
 		unmount_all(_metadata, self);
 		receive(self->submitter, 0, 0, &entry.id);
 	}
+}
+
+TEST_F(faults, submit_attach)
+{
+	sweep_submit(_metadata, self);
 }
 
 TEST_F(faults, submit_detach)
@@ -958,6 +976,10 @@ TEST_F(faults, paths)
 	sweep_attach(_metadata, self, true);
 	sweep_again(&self->sweep);
 	sweep_attach(_metadata, self, false);
+	sweep_again(&self->sweep);
+	sweep_detach(_metadata, self);
+	sweep_again(&self->sweep);
+	sweep_layerset(_metadata, self);
 }
 
 TEST_F(faults, commit)
@@ -975,6 +997,13 @@ TEST_F(faults, commit_requests)
 		SKIP(return, "no faults in functions of the module");
 	serve(_metadata, self);
 	sweep_attach_requests(_metadata, self, false);
+}
+
+TEST_F(faults, submit_number)
+{
+	if (!inject(self, "ovlt_request_number", EXFULL))
+		SKIP(return, "no faults in functions of the module");
+	sweep_submit(_metadata, self);
 }
 
 TEST_HARNESS_MAIN
