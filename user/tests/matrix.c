@@ -1229,11 +1229,15 @@ static void propagation(void)
 		ASSERT_OK(detach(ctx, "m", 0));
 	}
 
-	/* An entry's own is instead of its tree's. */
-	tree = make_tree(LOWERS ",unbindable");
+	tree = make_tree(LOWERS);
+	ASSERT_EQ(0, ovlt_tree_set_propagation(tree, 1UL << 17));
 	batch = ovlt_batch_new(ctx, 0);
 	ASSERT(batch);
 	ASSERT_EQ(0, ovlt_batch_add_tree(batch, tree, AT_FDCWD, "m", 0));
+	ASSERT_EQ(0, ovlt_batch_attach(batch));
+	ASSERT(has(mount_line(at("m")), " unbindable "));
+	ASSERT_OK(detach(ctx, "m", 0));
+	/* An entry's own is instead of its tree's. */
 	ASSERT_EQ(0, ovlt_batch_set_propagation(batch, 0, 1UL << 20));
 	ASSERT_EQ(-EINVAL, ovlt_batch_set_propagation(batch, 1, 1UL << 20));
 	ASSERT_EQ(0, ovlt_batch_attach(batch));

@@ -388,6 +388,29 @@ static struct ovlt_request parse_done(const uint32_t *committed_by)
 	return request;
 }
 
+/* Whoever has taken a reference may drop another's. */
+static void references(void)
+{
+	struct ovlt_ctx *ctx = ovlt_ctx_new();
+	struct ovlt_tree *tree = ovlt_tree_new();
+	struct ovlt_batch *batch;
+
+	ASSERT(ctx && tree);
+	ASSERT(ovlt_tree_ref(tree) == tree);
+	ovlt_tree_unref(tree);
+	ASSERT_EQ(0, ovlt_tree_parse_options(tree, "lowerdir=a:b"));
+	batch = ovlt_batch_new(ctx, 0);
+	ASSERT(batch);
+	ASSERT(ovlt_batch_ref(batch) == batch);
+	ovlt_batch_unref(batch);
+	ASSERT_EQ(0, ovlt_batch_add_tree(batch, tree, AT_FDCWD, "m", 0));
+	ASSERT_EQ(1, ovlt_batch_get_nr(batch));
+	ovlt_tree_unref(tree);
+	ovlt_batch_unref(batch);
+	ovlt_ctx_unref(ctx);
+	ASSERT(!ovlt_tree_ref(NULL) && !ovlt_batch_ref(NULL));
+}
+
 static void request_messages(void)
 {
 	static const uint32_t reasons[] = { OVLTREE_REASON_DAEMON,
@@ -419,10 +442,11 @@ static void field_names(void)
 }
 
 static const struct test tests[] = {
-	TEST(parse_flags),  TEST(parse_layers),	  TEST(parse_rest),
-	TEST(parse_errors), TEST(builder_errors), TEST(userns),
-	TEST(context),	    TEST(fallback),	  TEST(batch_errors),
-	TEST(field_names),  TEST(layersets),	  TEST(request_messages),
+	TEST(parse_flags),	TEST(parse_layers),   TEST(parse_rest),
+	TEST(parse_errors),	TEST(builder_errors), TEST(userns),
+	TEST(context),		TEST(fallback),	      TEST(batch_errors),
+	TEST(field_names),	TEST(layersets),      TEST(references),
+	TEST(request_messages),
 };
 
 int main(void)
