@@ -247,7 +247,7 @@ static const struct waiting *find_of_kind(const struct server *server,
 	return request && request->kind == kind ? request : NULL;
 }
 
-/* Commit those of @ids that are of a kind. */
+/* Commit those of @ids that are of a kind; they wait no more, unless it fails. */
 static int commit(struct server *server, struct ovlt_ctx *ctx,
 		  unsigned int kind, const uint64_t *ids, size_t nr)
 {
@@ -277,8 +277,10 @@ static int commit(struct server *server, struct ovlt_ctx *ctx,
 		const struct waiting *request =
 			find_of_kind(server, ids[i], kind);
 
-		if (request)
-			metrics_queued(&server->metrics, now - request->since);
+		if (!request)
+			continue;
+		metrics_queued(&server->metrics, now - request->since);
+		queue_remove(&server->queue, ids[i]);
 	}
 	for (unsigned int i = 0; i < taken; i++)
 		count_result(server, kind, ovlt_batch_get_result(batch, i));
@@ -309,8 +311,6 @@ static int commit_ids(struct server *server, const uint64_t *ids, size_t nr)
 		server->stuck = true;
 	}
 	ovlt_ctx_unref(ctx);
-	for (size_t i = 0; !err && i < nr; i++)
-		queue_remove(&server->queue, ids[i]);
 	return err;
 }
 
