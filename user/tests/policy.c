@@ -538,22 +538,31 @@ static void ready_not_sent(void)
 	queue_clear(&server.queue);
 }
 
-/* What can't be read anew is, a second later; until then nothing is forgotten. */
-static void resync_fails(void)
+/* Events are lost, and what waits can't be read: request 1 isn't forgotten. */
+static struct server serving_unread(unsigned int nr, const uint64_t *ids,
+				    int error)
 {
-	static const uint64_t ids[] = { 1, 2 };
 	struct server server = serving();
 
 	add(&server.queue, 1, 1, 1, 0, 0);
-	play(2, ids);
+	play(nr, ids);
 	played.lost = true;
-	played.dump_error = -ENOMEM;
+	played.dump_error = error;
 	server_read(&server);
 	ASSERT_EQ(1, server.queue.nr);
 	ASSERT(queue_find(&server.queue, 1));
-	ASSERT_EQ(UINT64_MAX, server_due(&server));
 	ASSERT_EQ(0, server.metrics.resyncs);
 	played.dump_error = 0;
+	return server;
+}
+
+/* It is read a second later. */
+static void resync_fails(void)
+{
+	static const uint64_t ids[] = { 1, 2 };
+	struct server server = serving_unread(2, ids, -ENOMEM);
+
+	ASSERT_EQ(UINT64_MAX, server_due(&server));
 	ASSERT_EQ(0, server_tick(&server));
 	expect_waiting(&server, 2, ids);
 	ASSERT_EQ(2, played.dumps);
@@ -565,17 +574,9 @@ static void resync_fails(void)
 static void resync_overtaken(void)
 {
 	static const uint64_t ids[] = { 2 };
-	struct server server = serving();
+	struct server server = serving_unread(1, ids, -EAGAIN);
 
-	add(&server.queue, 1, 1, 1, 0, 0);
-	play(1, ids);
-	played.lost = true;
-	played.dump_error = -EAGAIN;
-	server_read(&server);
-	ASSERT(queue_find(&server.queue, 1));
 	ASSERT(server_due(&server) < UINT64_MAX);
-	ASSERT_EQ(0, server.metrics.resyncs);
-	played.dump_error = 0;
 	ASSERT_EQ(0, server_tick(&server));
 	expect_waiting(&server, 1, ids);
 	ASSERT_EQ(1, server.metrics.resyncs);
