@@ -632,6 +632,23 @@ long ovlt_mounts_at_rest(long expected)
 }
 
 /**
+ * ovlt_make_memory_cgroup - make a cgroup that counts memory
+ * @path: its folder
+ *
+ * Return: false, with none left, where the kernel has no such ones.
+ */
+bool ovlt_make_memory_cgroup(const char *path)
+{
+	char *max = ovlt_fmt("%s/memory.max", path);
+	bool made = (!mkdir(path, 0755) || errno == EEXIST) && ovlt_exists(max);
+
+	if (!made)
+		rmdir(path);
+	free(max);
+	return made;
+}
+
+/**
  * ovlt_remove_cgroup - remove a cgroup, the last of which may still be on its way out
  * @path: its folder
  *

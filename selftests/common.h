@@ -92,6 +92,8 @@ struct ovlt_mount *ovlt_parse_mount(char *line);
 struct ovlt_mount *ovlt_find_mount(const char *mountinfo, const char *target);
 char *ovlt_path(const char *name);
 __u64 ovlt_mount_id(int dirfd, const char *path);
+
+/* Files of a cache of the kernel */
 struct ovlt_slab {
 	int shrink;
 	int objects;
@@ -101,6 +103,7 @@ struct ovlt_slab ovlt_slab_open(const char *name);
 long ovlt_slab_count(const struct ovlt_slab *slab);
 long ovlt_slab_objects(const char *name);
 long ovlt_mounts_at_rest(long expected);
+bool ovlt_make_memory_cgroup(const char *path);
 int ovlt_remove_cgroup(const char *path);
 
 /* Tracing */

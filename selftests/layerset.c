@@ -896,11 +896,8 @@ FIXTURE_VARIANT_ADD(full, refused) { .oom_score_adj = "-1000" };
 
 FIXTURE_SETUP(full)
 {
-	if ((mkdir(CGROUP, 0755) && errno != EEXIST) ||
-	    !ovlt_exists(CGROUP "/memory.max")) {
-		rmdir(CGROUP);
+	if (!ovlt_make_memory_cgroup(CGROUP))
 		SKIP(return, "no memory cgroup");
-	}
 	ovlt_write(CGROUP "/memory.max", CGROUP_LIMIT);
 	ovlt_room_enter(&self->room);
 	for (int i = 0; i < NR_LAYERS; i++) {

@@ -1156,11 +1156,16 @@ static long cgroup_objects(void)
 	return bytes;
 }
 
-/* The kernel adds up what its CPUs have counted every two seconds. */
-static void wait_for_objects(long bytes)
+/* How many bytes more than @before; the kernel adds up every two seconds. */
+static long cgroup_growth(long before, long expected)
 {
-	for (int ms = 0; ms < 10000 && cgroup_objects() < bytes; ms += 100)
+	long grown = 0;
+
+	for (int ms = 0; ms < 10000 && grown < expected; ms += 100) {
 		usleep(100000);
+		grown = cgroup_objects() - before;
+	}
+	return grown;
 }
 
 static void __noreturn submit_in_cgroup(struct nl *nl, __u32 deadline)
@@ -1176,8 +1181,7 @@ static void __noreturn submit_in_cgroup(struct nl *nl, __u32 deadline)
 	msg = nl_event(nl);
 	if (msg.cmd != OVLTREE_CMD_DONE || msg.value[OVLTREE_A_REQUEST_ERROR])
 		_exit(2);
-	wait_for_objects(before + NR_PEERS * MIN_MOUNT_SIZE);
-	grown = cgroup_objects() - before;
+	grown = cgroup_growth(before, NR_PEERS * MIN_MOUNT_SIZE);
 	ksft_print_msg("%d copies, %ld bytes\n", NR_PEERS, grown);
 	_exit(grown < NR_PEERS * MIN_MOUNT_SIZE ? 3 : 0);
 }
@@ -1211,11 +1215,8 @@ TEST_F(netlink, submitter_pays)
 {
 	static const __u32 deadlines[] = { 1, LONG };
 
-	if ((mkdir(CGROUP, 0755) && errno != EEXIST) ||
-	    !ovlt_exists(CGROUP "/memory.stat")) {
-		rmdir(CGROUP);
+	if (!ovlt_make_memory_cgroup(CGROUP))
 		SKIP(return, "no memory cgroup");
-	}
 	make_peers();
 	for (int i = 0; i < ARRAY_SIZE(deadlines); i++) {
 		pid_t pid = fork();
