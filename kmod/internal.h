@@ -8,8 +8,11 @@
 #include <linux/fs_context.h>
 #include <linux/mnt_batch.h>
 #include <linux/mount.h>
+#include <linux/mutex.h>
 #include <linux/path.h>
 #include <linux/types.h>
+#include <linux/uidgid.h>
+#include <linux/xarray.h>
 #include <uapi/linux/ovltree.h>
 
 #define OVLT_MAX_LOWER 500	/* as overlayfs' OVL_MAX_STACK */
@@ -19,6 +22,7 @@ struct file;
 struct ovl_known_upper;
 struct ovlt_layers;
 struct ovlt_private;
+struct pid;
 
 /* ioctl.c */
 long ovlt_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
@@ -88,6 +92,43 @@ struct ovlt_private *ovlt_layers_parse(const struct ovlt_layers *layers,
 void ovlt_private_put(struct ovlt_private *private, bool taken);
 
 /* layerset.c */
+
+/**
+ * struct ovlt_layerset - layers that a file holds
+ * @layers: the layers
+ * @id: its number
+ * @net_cookie: network namespace of who has made it, which may be gone
+ * @pid: thread group of who has made it
+ * @uid: its effective user
+ * @cgroup_id: its cgroup
+ * @made: when, in ns
+ */
+struct ovlt_layerset {
+	struct ovlt_layers *layers;
+	u64 id;
+	u64 net_cookie;
+	struct pid *pid;
+	kuid_t uid;
+	u64 cgroup_id;
+	u64 made;
+};
+
+/**
+ * struct ovlt_layersets - all layer sets
+ * @lock: protects it; a set that is found is there while it is held
+ * @sets: &struct ovlt_layerset by id
+ * @last_id: of a set
+ * @nr: number of @sets
+ */
+struct ovlt_layersets {
+	struct mutex lock; /* in cb_lock; no other is taken under it */
+	struct xarray sets;
+	u64 last_id;
+	unsigned int nr;
+};
+
+extern struct ovlt_layersets ovlt_layersets;
+
 struct ovlt_layers *ovlt_layerset_from_file(const struct file *file);
 unsigned int ovlt_layerset_count(void);
 

@@ -4,29 +4,75 @@
  * A tree on a layer set holds what overlayfs shares of it, not the set.
  */
 #include <linux/anon_inodes.h>
-#include <linux/atomic.h>
 #include <linux/cleanup.h>
+#include <linux/cred.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/ktime.h>
 #include <linux/module.h>
+#include <linux/nsproxy.h>
+#include <linux/pid.h>
 #include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <net/net_namespace.h>
 
 #include "internal.h"
+#include "queue.h"
 
-static atomic_t layerset_count;
+struct ovlt_layersets ovlt_layersets = {
+	.lock	= __MUTEX_INITIALIZER(ovlt_layersets.lock),
+	.sets	= XARRAY_INIT(ovlt_layersets.sets, XA_FLAGS_ACCOUNT),
+};
+
+/* Let it be found. */
+static int layerset_enter(struct ovlt_layerset *set)
+{
+	u64 id;
+	int err;
+
+	guard(mutex)(&ovlt_layersets.lock);
+	id = ovlt_layersets.last_id + 1;
+	err = xa_insert(&ovlt_layersets.sets, id, set, GFP_KERNEL_ACCOUNT);
+	if (err)
+		return err;
+	ovlt_layersets.last_id = id;
+	ovlt_layersets.nr++;
+	set->id = id;
+	return 0;
+}
+
+static void layerset_leave(const struct ovlt_layerset *set)
+{
+	guard(mutex)(&ovlt_layersets.lock);
+	xa_erase(&ovlt_layersets.sets, set->id);
+	ovlt_layersets.nr--;
+}
+
+static void layerset_free(struct ovlt_layerset *set)
+{
+	if (set->id)
+		layerset_leave(set);
+	ovlt_layers_put(set->layers);
+	put_pid(set->pid);
+	kfree(set);
+}
+
+DEFINE_FREE(layerset, struct ovlt_layerset *, if (!IS_ERR_OR_NULL(_T)) layerset_free(_T))
 
 static int layerset_release(struct inode *inode, struct file *file)
 {
-	ovlt_layers_put(file->private_data);
-	atomic_dec(&layerset_count);
+	layerset_free(file->private_data);
 	return 0;
 }
 
 static void layerset_show_fdinfo(struct seq_file *m, struct file *file)
 {
-	seq_printf(m, "layers:\t%u\n", ovlt_layers_nr(file->private_data));
+	const struct ovlt_layerset *set = file->private_data;
+
+	seq_printf(m, "id:\t%llu\n", set->id);
+	seq_printf(m, "layers:\t%u\n", ovlt_layers_nr(set->layers));
 }
 
 static const struct file_operations layerset_fops = {
@@ -42,7 +88,8 @@ static const struct file_operations layerset_fops = {
  */
 unsigned int ovlt_layerset_count(void)
 {
-	return atomic_read(&layerset_count);
+	guard(mutex)(&ovlt_layersets.lock);
+	return ovlt_layersets.nr;
 }
 
 /**
@@ -53,11 +100,14 @@ unsigned int ovlt_layerset_count(void)
  */
 struct ovlt_layers *ovlt_layerset_from_file(const struct file *file)
 {
+	const struct ovlt_layerset *set;
+
 	if (!file)
 		return ERR_PTR(-EBADF);
 	if (file->f_op != &layerset_fops)
 		return ERR_PTR(-EINVAL);
-	return file->private_data;
+	set = file->private_data;
+	return set->layers;
 }
 
 static int layerset_read(struct ovltree_layerset *entry,
@@ -76,12 +126,56 @@ static int layerset_read(struct ovltree_layerset *entry,
 	return 0;
 }
 
+/* The caller's layer set, which nobody else sees yet. */
+static struct ovlt_layerset *layerset_new(struct ovlt_layers *layers)
+{
+	struct ovlt_layerset *set;
+
+	set = kzalloc(sizeof(*set), GFP_KERNEL_ACCOUNT);
+	if (!set)
+		return NULL;
+	set->layers = layers;
+	set->net_cookie = current->nsproxy->net_ns->net_cookie;
+	set->pid = get_pid(task_tgid(current));
+	set->uid = current_euid();
+	set->cgroup_id = ovlt_current_cgroup_id();
+	set->made = ktime_get_ns();
+	return set;
+}
+
+static struct ovlt_layerset *layerset_make(const struct ovltree_layerset *entry,
+					   struct fs_context *fc,
+					   struct ovltree_result *result)
+{
+	struct ovlt_layerset *set __free(layerset) = NULL;
+	struct ovlt_layers *layers;
+	int err;
+
+	layers = ovlt_layers_get(entry->lower, entry->nr_lower, result);
+	if (IS_ERR(layers))
+		return ERR_CAST(layers);
+	set = layerset_new(layers);
+	if (!set) {
+		ovlt_layers_put(layers);
+		return ERR_PTR(ovlt_fail(result, -ENOMEM, OVLTREE_FIELD_NONE, 0,
+					 "%s", ""));
+	}
+	err = ovlt_layers_share(layers, fc, result);
+	if (err)
+		return ERR_PTR(err);
+	err = layerset_enter(set);
+	if (err)
+		return ERR_PTR(ovlt_fail(result, err, OVLTREE_FIELD_NONE, 0,
+					 "%s", ""));
+	return no_free_ptr(set);
+}
+
 static struct file *layerset_open(const struct ovlt_batch *batch, unsigned int i)
 {
 	struct ovltree_result *result = &batch->results[i];
 	struct fs_context *fc __free(put_fs_context) = NULL;
+	struct ovlt_layerset *set __free(layerset) = NULL;
 	struct ovltree_layerset entry;
-	struct ovlt_layers *layers;
 	struct file *file;
 	int err;
 
@@ -91,23 +185,15 @@ static struct file *layerset_open(const struct ovlt_batch *batch, unsigned int i
 	fc = ovlt_tree_context(result);
 	if (IS_ERR(fc))
 		return ERR_CAST(fc);
-	layers = ovlt_layers_get(entry.lower, entry.nr_lower, result);
-	if (IS_ERR(layers))
-		return ERR_CAST(layers);
+	set = layerset_make(&entry, fc, result);
+	if (IS_ERR(set))
+		return ERR_CAST(set);
 
-	err = ovlt_layers_share(layers, fc, result);
-	if (err) {
-		ovlt_layers_put(layers);
-		return ERR_PTR(err);
-	}
-	file = anon_inode_getfile("[ovltree_layerset]", &layerset_fops, layers,
-				  0);
-	if (IS_ERR(file)) {
-		ovlt_layers_put(layers);
+	file = anon_inode_getfile("[ovltree_layerset]", &layerset_fops, set, 0);
+	if (IS_ERR(file))
 		return ERR_PTR(ovlt_fail(result, PTR_ERR(file),
 					 OVLTREE_FIELD_NONE, 0, "no file"));
-	}
-	atomic_inc(&layerset_count);
+	retain_and_null_ptr(set);
 	return file;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The netlink family: messages to and from the queue. The specification is
- * Documentation/netlink/specs/ovltree.yaml.
+ * The netlink family: messages to and from the queue, and a list of the layer sets.
+ * The specification is Documentation/netlink/specs/ovltree.yaml.
  *
  * Generic netlink holds a lock of all its families around a handler. So these
  * resolve file descriptors and walk no paths; what they keep of a mount is put
@@ -98,6 +98,14 @@ static int put_stat(struct sk_buff *skb, int attr, u64 value)
 static int put_string(struct sk_buff *skb, int attr, const char *string)
 {
 	return *string ? nla_put_string(skb, attr, string) : 0;
+}
+
+static struct ovlt_reader current_reader(void)
+{
+	return (struct ovlt_reader) {
+		.user_ns = current_user_ns(),
+		.pid_ns	 = task_active_pid_ns(current),
+	};
 }
 
 static size_t size_waiting(const struct ovlt_request *request)
@@ -197,6 +205,35 @@ static int put_stats(struct sk_buff *skb, const struct ovlt_queue *queue,
 	    (queue->daemon.sock &&
 	     nla_put_u32(skb, OVLTREE_A_STATS_DAEMON_PID,
 			 pid_nr_ns(queue->daemon.pid, reader->pid_ns))))
+		return -EMSGSIZE;
+	return 0;
+}
+
+/* The number of a process that has ended may be another one's by now. */
+static u32 layerset_pid(const struct ovlt_layerset *set,
+			const struct ovlt_reader *reader)
+{
+	if (!pid_has_task(set->pid, PIDTYPE_TGID))
+		return 0;
+	return pid_nr_ns(set->pid, reader->pid_ns);
+}
+
+static int put_layerset(struct sk_buff *skb, const struct ovlt_layerset *set,
+			const struct ovlt_reader *reader)
+{
+	if (nla_put_u64_64bit(skb, OVLTREE_A_LAYERSET_ID, set->id,
+			      OVLTREE_A_LAYERSET_PAD) ||
+	    nla_put_u32(skb, OVLTREE_A_LAYERSET_LAYERS,
+			ovlt_layers_nr(set->layers)) ||
+	    nla_put_u32(skb, OVLTREE_A_LAYERSET_PID,
+			layerset_pid(set, reader)) ||
+	    nla_put_u32(skb, OVLTREE_A_LAYERSET_UID,
+			from_kuid_munged(reader->user_ns, set->uid)) ||
+	    nla_put_u64_64bit(skb, OVLTREE_A_LAYERSET_CGROUP_ID, set->cgroup_id,
+			      OVLTREE_A_LAYERSET_PAD) ||
+	    nla_put_u64_64bit(skb, OVLTREE_A_LAYERSET_AGE,
+			      ktime_get_ns() - set->made,
+			      OVLTREE_A_LAYERSET_PAD))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -346,7 +383,7 @@ int ovltree_nl_pre_doit(const struct genl_split_ops *ops, struct sk_buff *skb,
 	return check_no_attributes(info->nlhdr, info->extack);
 }
 
-int ovltree_nl_request_get_start(struct netlink_callback *cb)
+int ovltree_nl_pre_dumpit(struct netlink_callback *cb)
 {
 	return check_rights(cb->skb, sock_net(cb->skb->sk), cb->extack) ?:
 	       check_no_attributes(cb->nlh, cb->extack);
@@ -705,10 +742,7 @@ int ovltree_nl_serve_doit(struct sk_buff *skb, struct genl_info *info)
 int ovltree_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct ovlt_queue *queue = ovlt_queue_of(genl_info_net(info));
-	struct ovlt_reader reader = {
-		.user_ns = current_user_ns(),
-		.pid_ns	 = task_active_pid_ns(current),
-	};
+	struct ovlt_reader reader = current_reader();
 	struct sk_buff *reply;
 	void *hdr;
 	int err;
@@ -725,27 +759,32 @@ int ovltree_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info)
 	return reply_send(info, reply, hdr);
 }
 
+static void *dump_begin(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd)
+{
+	return genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
+			   &ovltree_nl_family, NLM_F_MULTI, cmd);
+}
+
+static int dump_end(struct sk_buff *skb, void *hdr, int err)
+{
+	if (err)
+		genlmsg_cancel(skb, hdr);
+	else
+		genlmsg_end(skb, hdr);
+	return err;
+}
+
 static int dump_request(struct sk_buff *skb, struct netlink_callback *cb,
 			const struct ovlt_request *request)
 {
-	struct ovlt_reader reader = {
-		.user_ns = current_user_ns(),
-		.pid_ns	 = task_active_pid_ns(current),
-	};
+	struct ovlt_reader reader = current_reader();
 	void *hdr;
 
-	hdr = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
-			  &ovltree_nl_family, NLM_F_MULTI,
-			  OVLTREE_CMD_REQUEST_GET);
+	hdr = dump_begin(skb, cb, OVLTREE_CMD_REQUEST_GET);
 	if (!hdr)
 		return -EMSGSIZE;
 	genl_dump_check_consistent(cb, hdr);
-	if (put_waiting(skb, request, &reader)) {
-		genlmsg_cancel(skb, hdr);
-		return -EMSGSIZE;
-	}
-	genlmsg_end(skb, hdr);
-	return 0;
+	return dump_end(skb, hdr, put_waiting(skb, request, &reader));
 }
 
 int ovltree_nl_request_get_dumpit(struct sk_buff *skb,
@@ -761,6 +800,42 @@ int ovltree_nl_request_get_dumpit(struct sk_buff *skb,
 		if (!timerqueue_node_queued(&request->waiting))
 			continue;
 		if (dump_request(skb, cb, request)) {
+			cb->args[0] = id;
+			return skb->len ?: -EMSGSIZE;
+		}
+	}
+	cb->args[0] = ULONG_MAX;
+	return skb->len;
+}
+
+static int dump_layerset(struct sk_buff *skb, struct netlink_callback *cb,
+			 const struct ovlt_layerset *set)
+{
+	struct ovlt_reader reader = current_reader();
+	void *hdr;
+
+	hdr = dump_begin(skb, cb, OVLTREE_CMD_LAYERSET_GET);
+	if (!hdr)
+		return -EMSGSIZE;
+	return dump_end(skb, hdr, put_layerset(skb, set, &reader));
+}
+
+/*
+ * One set doesn't depend on another: those that are there all the time are told
+ * once each, whatever comes and goes, and so the dump needn't be consistent.
+ */
+int ovltree_nl_layerset_get_dumpit(struct sk_buff *skb,
+				   struct netlink_callback *cb)
+{
+	u64 net_cookie = sock_net(cb->skb->sk)->net_cookie;
+	struct ovlt_layerset *set;
+	unsigned long id;
+
+	guard(mutex)(&ovlt_layersets.lock);
+	xa_for_each_start(&ovlt_layersets.sets, id, set, cb->args[0]) {
+		if (set->net_cookie != net_cookie)
+			continue;
+		if (dump_layerset(skb, cb, set)) {
 			cb->args[0] = id;
 			return skb->len ?: -EMSGSIZE;
 		}

@@ -61,7 +61,7 @@ static const struct genl_split_ops ovltree_nl_ops[] = {
 	},
 	{
 		.cmd	= OVLTREE_CMD_REQUEST_GET,
-		.start	= ovltree_nl_request_get_start,
+		.start	= ovltree_nl_pre_dumpit,
 		.dumpit	= ovltree_nl_request_get_dumpit,
 		.flags	= GENL_CMD_CAP_DUMP,
 	},
@@ -70,6 +70,12 @@ static const struct genl_split_ops ovltree_nl_ops[] = {
 		.pre_doit	= ovltree_nl_pre_doit,
 		.doit		= ovltree_nl_stats_get_doit,
 		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd	= OVLTREE_CMD_LAYERSET_GET,
+		.start	= ovltree_nl_pre_dumpit,
+		.dumpit	= ovltree_nl_layerset_get_dumpit,
+		.flags	= GENL_CMD_CAP_DUMP,
 	},
 };
 

@@ -13,7 +13,7 @@
 
 int ovltree_nl_pre_doit(const struct genl_split_ops *ops, struct sk_buff *skb,
 			struct genl_info *info);
-int ovltree_nl_request_get_start(struct netlink_callback *cb);
+int ovltree_nl_pre_dumpit(struct netlink_callback *cb);
 
 int ovltree_nl_submit_doit(struct sk_buff *skb, struct genl_info *info);
 int ovltree_nl_cancel_doit(struct sk_buff *skb, struct genl_info *info);
@@ -21,6 +21,8 @@ int ovltree_nl_serve_doit(struct sk_buff *skb, struct genl_info *info);
 int ovltree_nl_request_get_dumpit(struct sk_buff *skb,
 				  struct netlink_callback *cb);
 int ovltree_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info);
+int ovltree_nl_layerset_get_dumpit(struct sk_buff *skb,
+				   struct netlink_callback *cb);
 
 enum {
 	OVLTREE_NLGRP_READY,

@@ -82,7 +82,7 @@ static void share_put(struct ovlt_share *share)
  * The life of a request
  */
 
-static u64 current_cgroup_id(void)
+u64 ovlt_current_cgroup_id(void)
 {
 #ifdef CONFIG_CGROUPS
 	guard(rcu)();
@@ -200,7 +200,7 @@ struct ovlt_request *ovlt_request_new(struct ovlt_queue *queue,
 	INIT_LIST_HEAD(&request->of_sock);
 	request->pid = get_pid(task_tgid(current));
 	request->uid = current_euid();
-	request->cgroup_id = current_cgroup_id();
+	request->cgroup_id = ovlt_current_cgroup_id();
 	return request;
 }
 

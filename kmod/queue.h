@@ -172,6 +172,7 @@ int ovlt_queues_init(void);
 void ovlt_queues_close(void);
 void ovlt_queues_exit(void);
 struct ovlt_queue *ovlt_queue_of(struct net *net);
+u64 ovlt_current_cgroup_id(void);
 
 struct ovlt_request *ovlt_request_new(struct ovlt_queue *queue,
 				      struct netlink_ext_ack *extack);
