@@ -48,6 +48,7 @@ enum {
 	OPT_REFUSED,
 	OPT_WAIT,
 	OPT_BUFFER,
+	OPT_LIST,
 };
 
 /* clang-format off */

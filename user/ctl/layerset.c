@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,33 +123,93 @@ static int run(struct ctl *ctl, struct ovlt_layerset *layerset, char *command[])
 	return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUN;
 }
 
+static int add_json(void *data, const struct ovlt_layerset_info *info)
+{
+	cJSON *json = cJSON_CreateObject();
+
+	ctl_add_u64(json, "id", info->id);
+	cJSON_AddNumberToObject(json, "layers", info->layers);
+	cJSON_AddNumberToObject(json, "pid", info->pid);
+	cJSON_AddNumberToObject(json, "uid", info->uid);
+	ctl_add_u64(json, "cgroup_id", info->cgroup_id);
+	ctl_add_u64(json, "age_ns", info->age_ns);
+	cJSON_AddItemToArray(data, json);
+	return 0;
+}
+
+static int print_line(void *data, const struct ovlt_layerset_info *info)
+{
+	char pid[16] = "-";
+
+	(void)data;
+	if (info->pid)
+		snprintf(pid, sizeof(pid), "%u", info->pid);
+	printf("%-10" PRIu64 " %6u %10s %10u %10" PRIu64 " %.1f s\n", info->id,
+	       info->layers, pid, info->uid, info->cgroup_id,
+	       info->age_ns / 1e9);
+	return 0;
+}
+
+/* Tell which layer sets there are; returns an exit status. */
+static int list(struct ctl *ctl)
+{
+	struct ovlt_queue *queue = ctl_open_queue(ctl, 0);
+	cJSON *array = ctl->json ? cJSON_CreateArray() : NULL;
+	int err;
+
+	if (!queue) {
+		cJSON_Delete(array);
+		return EXIT_FAIL;
+	}
+	if (!array)
+		printf("%-10s %6s %10s %10s %10s %s\n", "ID", "LAYERS", "PID",
+		       "UID", "CGROUP", "AGE");
+	err = ovlt_queue_dump_layersets(queue, array ? add_json : print_line,
+					array);
+	if (!err && array)
+		ctl_print_json(array);
+	else
+		cJSON_Delete(array);
+	err = err ? ctl_fail_queue(ctl, queue, err) : EXIT_SUCCESS;
+	ovlt_queue_free(queue);
+	return err;
+}
+
 int cmd_layerset(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct option long_options[] = {
 		CTL_OPTIONS,
 		{ "options", required_argument, NULL, 'o' },
+		{ "list", no_argument, NULL, OPT_LIST },
 		{ 0 },
 	};
 	struct ovlt_layerset *layerset = NULL;
 	int status = EXIT_SUCCESS;
+	bool wants_list = false;
 	char *options = NULL;
 	int opt;
 
 	/* What comes after COMMAND is its. */
 	while (!status && (opt = getopt_long(argc, argv, "+o:vh", long_options,
 					     NULL)) != -1) {
-		if (opt != 'o')
+		if (opt == OPT_LIST)
+			wants_list = true;
+		else if (opt != 'o')
 			status = ctl_option(ctl, opt);
 		else if (common_append_options(&options, optarg))
 			status = ctl_fail(ctl, -ENOMEM);
 	}
-	if (!status && !options)
-		status = ctl_usage("layerset needs -o OPTIONS");
+	if (!status && wants_list == !!options)
+		status = ctl_usage("layerset needs -o OPTIONS or --list");
+	if (!status && wants_list && optind < argc)
+		status = ctl_usage("--list takes no arguments");
 	if (!status && ctl->json && optind < argc)
 		status = ctl_usage("--json doesn't go with a COMMAND");
 	if (!status)
 		status = ctl_open(ctl);
-	if (!status)
+	if (!status && wants_list)
+		status = list(ctl);
+	else if (!status)
 		status = make(ctl, options, optind < argc, &layerset);
 	if (!status && optind < argc)
 		status = run(ctl, layerset, argv + optind);

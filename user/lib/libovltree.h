@@ -366,6 +366,34 @@ struct ovlt_event {
  */
 typedef int (*ovlt_request_fn)(void *data, const struct ovlt_request *request);
 
+/**
+ * struct ovlt_layerset_info - a layer set, and who made it
+ * @id: of this layer set; fdinfo of its descriptors has it, too
+ * @cgroup_id: cgroup of the maker
+ * @age_ns: since when it is there
+ * @layers: how many
+ * @pid: process of the maker, 0 where it has ended or can't be seen
+ * @uid: user of the maker
+ */
+struct ovlt_layerset_info {
+	uint64_t id;
+	uint64_t cgroup_id;
+	uint64_t age_ns;
+	uint32_t layers;
+	uint32_t pid;
+	uint32_t uid;
+};
+
+/**
+ * typedef ovlt_layerset_fn - takes a layer set
+ * @data: as given to ovlt_queue_dump_layersets()
+ * @info: the layer set
+ *
+ * Return: 0, or a negative errno that ends the dump.
+ */
+typedef int (*ovlt_layerset_fn)(void *data,
+				const struct ovlt_layerset_info *info);
+
 struct ovlt_queue *ovlt_queue_new(unsigned int flags);
 void ovlt_queue_free(struct ovlt_queue *queue);
 void ovlt_queue_set_buffer(struct ovlt_queue *queue, unsigned int bytes);
@@ -378,6 +406,8 @@ int ovlt_queue_cancel(struct ovlt_queue *queue, uint64_t id);
 int ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
 		    struct ovlt_event *event, size_t size);
 int ovlt_queue_dump(struct ovlt_queue *queue, ovlt_request_fn fn, void *data);
+int ovlt_queue_dump_layersets(struct ovlt_queue *queue, ovlt_layerset_fn fn,
+			      void *data);
 int ovlt_queue_get_stats(struct ovlt_queue *queue, struct ovlt_stats *stats,
 			 size_t size);
 int ovlt_queue_serve(struct ovlt_queue *queue);

@@ -401,3 +401,29 @@ int ovlt_nl_parse_stats(struct nlmsghdr *hdr, struct ovlt_stats *stats)
 	};
 	return 0;
 }
+
+int ovlt_nl_parse_layerset(struct nlmsghdr *hdr,
+			   struct ovlt_layerset_info *info)
+{
+	static const struct nla_policy policy[OVLTREE_A_LAYERSET_MAX + 1] = {
+		[OVLTREE_A_LAYERSET_ID] = { .type = NLA_U64 },
+		[OVLTREE_A_LAYERSET_LAYERS] = { .type = NLA_U32 },
+		[OVLTREE_A_LAYERSET_PID] = { .type = NLA_U32 },
+		[OVLTREE_A_LAYERSET_UID] = { .type = NLA_U32 },
+		[OVLTREE_A_LAYERSET_CGROUP_ID] = { .type = NLA_U64 },
+		[OVLTREE_A_LAYERSET_AGE] = { .type = NLA_U64 },
+	};
+	struct nlattr *tb[OVLTREE_A_LAYERSET_MAX + 1];
+
+	if (genlmsg_parse(hdr, 0, tb, OVLTREE_A_LAYERSET_MAX, policy))
+		return -EPROTO;
+	*info = (struct ovlt_layerset_info){
+		.id = get_u64(tb[OVLTREE_A_LAYERSET_ID]),
+		.cgroup_id = get_u64(tb[OVLTREE_A_LAYERSET_CGROUP_ID]),
+		.age_ns = get_u64(tb[OVLTREE_A_LAYERSET_AGE]),
+		.layers = get_u32(tb[OVLTREE_A_LAYERSET_LAYERS]),
+		.pid = get_u32(tb[OVLTREE_A_LAYERSET_PID]),
+		.uid = get_u32(tb[OVLTREE_A_LAYERSET_UID]),
+	};
+	return 0;
+}

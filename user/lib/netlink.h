@@ -55,5 +55,7 @@ int ovlt_nl_call(struct ovlt_nl *nl, struct nl_msg *msg, ovlt_nl_fn reply,
 int ovlt_nl_parse_request(struct nlmsghdr *hdr, struct ovlt_request *request,
 			  uint64_t *seq);
 int ovlt_nl_parse_stats(struct nlmsghdr *hdr, struct ovlt_stats *stats);
+int ovlt_nl_parse_layerset(struct nlmsghdr *hdr,
+			   struct ovlt_layerset_info *info);
 
 #endif /* OVLT_NETLINK_H */

@@ -561,6 +561,53 @@ OVLT_EXPORT int ovlt_queue_dump(struct ovlt_queue *queue, ovlt_request_fn fn,
 	return err;
 }
 
+struct layerset_dump {
+	struct ovlt_layerset_info *infos;
+	size_t nr;
+	size_t room;
+};
+
+static int take_layerset(void *data, struct nlmsghdr *hdr)
+{
+	struct layerset_dump *dump = data;
+	struct ovlt_layerset_info *infos;
+
+	infos = make_room(dump->infos, &dump->room, dump->nr, sizeof(*infos));
+	if (!infos)
+		return -ENOMEM;
+	dump->infos = infos;
+	return ovlt_nl_parse_layerset(hdr, &infos[dump->nr++]);
+}
+
+/**
+ * ovlt_queue_dump_layersets() - tell which layer sets there are
+ * @queue: the queue
+ * @fn: called for each layer set that was made in the queue's network namespace
+ * @data: its first argument
+ *
+ * Each keeps the mounts that its layers are on busy, for whoever has a descriptor
+ * of it, which needn't be who made it.
+ *
+ * Thread rules: the thread that uses @queue. Since: 0.1.
+ *
+ * Return: 0, what @fn returns, -ENOENT when the module is gone, -EPERM, -ENOMEM.
+ */
+OVLT_EXPORT int ovlt_queue_dump_layersets(struct ovlt_queue *queue,
+					  ovlt_layerset_fn fn, void *data)
+{
+	struct layerset_dump dump = { 0 };
+	int err;
+
+	err = call(queue,
+		   ovlt_nl_new(&queue->calls, OVLTREE_CMD_LAYERSET_GET,
+			       NLM_F_DUMP),
+		   take_layerset, &dump);
+	for (size_t i = 0; !err && i < dump.nr; i++)
+		err = fn(data, &dump.infos[i]);
+	free(dump.infos);
+	return err;
+}
+
 static int take_stats(void *data, struct nlmsghdr *hdr)
 {
 	return ovlt_nl_parse_stats(hdr, data);
