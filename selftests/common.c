@@ -938,6 +938,23 @@ unsigned int ovlt_count_layersets(int dev)
 	return info.nr_layersets;
 }
 
+/* What fdinfo of a layer set tells by this name */
+__u64 ovlt_layerset_info(int set, const char *name)
+{
+	char *path = ovlt_fmt("/proc/self/fdinfo/%d", set);
+	char *text = ovlt_read(path), *key = ovlt_fmt("\n%s:\t", name);
+	const char *line = strstr(text, key);
+	__u64 value;
+
+	if (!line)
+		ovlt_die("%s has no %s: %s", path, name, text);
+	value = strtoull(line + strlen(key), NULL, 10);
+	free(key);
+	free(text);
+	free(path);
+	return value;
+}
+
 int ovlt_prepare_one(int dev, const struct ovltree_tree *tree)
 {
 	struct ovltree_attach entry = ovlt_entry_tree(tree, NULL);

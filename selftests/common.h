@@ -149,6 +149,7 @@ int ovlt_layerset(int dev, __u32 flags, const struct ovltree_layerset *entries,
 		  unsigned int nr, struct ovltree_result *results);
 
 unsigned int ovlt_count_layersets(int dev);
+__u64 ovlt_layerset_info(int set, const char *name);
 
 /* The same for one entry: 0 (a descriptor for prepare and layerset), or its error */
 int ovlt_prepare_one(int dev, const struct ovltree_tree *tree);

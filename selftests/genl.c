@@ -93,19 +93,18 @@ void nl_send(struct nl *nl, struct request *request)
 }
 
 /*
- * Send a request and wait for what the kernel says to it. @reply takes up to @nr
- * answers.
+ * Wait for what the kernel says to the request that was sent last. @reply takes up
+ * to @nr answers.
  *
  * Return: 0, or the number of answers if there were any; -errno.
  */
-int nl_call(struct nl *nl, struct request *request, struct msg *reply,
-	    unsigned int nr)
+int nl_answer(struct nl *nl, const struct request *request, struct msg *reply,
+	      unsigned int nr)
 {
 	char buffer[65536] __attribute__((aligned(NLMSG_ALIGNTO)));
 	unsigned int got = 0;
 	int len;
 
-	nl_send(nl, request);
 	for (;;) {
 		len = nl_receive(nl, buffer, sizeof(buffer), 0);
 		if (len < 0)
@@ -126,6 +125,14 @@ int nl_call(struct nl *nl, struct request *request, struct msg *reply,
 			got++;
 		}
 	}
+}
+
+/* Send a request and wait for what the kernel says to it, as nl_answer() does. */
+int nl_call(struct nl *nl, struct request *request, struct msg *reply,
+	    unsigned int nr)
+{
+	nl_send(nl, request);
+	return nl_answer(nl, request, reply, nr);
 }
 
 /* Return: 0; -EAGAIN if no event is there; -ENOBUFS if some were lost. */

@@ -133,6 +133,8 @@ void nl_open(struct nl *nl);
 void nl_close(struct nl *nl);
 int nl_join(struct nl *nl, bool monitor);
 void nl_send(struct nl *nl, struct request *request);
+int nl_answer(struct nl *nl, const struct request *request, struct msg *reply,
+	      unsigned int nr);
 int nl_call(struct nl *nl, struct request *request, struct msg *reply,
 	    unsigned int nr);
 int nl_event_flags(struct nl *nl, struct msg *msg, int flags);

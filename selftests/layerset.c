@@ -113,11 +113,8 @@ static int attach_plain(const struct ovltree_tree *tree, const char *target)
 
 TEST_F(layerset, made)
 {
-	char *fdinfo = ovlt_read(ovlt_fmt("/proc/self/fdinfo/%d", self->set));
-
-	EXPECT_NE(NULL, strstr(fdinfo, "\nlayers:\t2\n")) {
-		TH_LOG("%s", fdinfo);
-	}
+	EXPECT_EQ(2, ovlt_layerset_info(self->set, "layers"));
+	EXPECT_NE(0, ovlt_layerset_info(self->set, "id"));
 	EXPECT_EQ(self->sets + 1, ovlt_count_layersets(self->room.dev));
 	/* It is a handle, and nothing to be read or walked. */
 	EXPECT_EQ(-1, read(self->set, &(char){ 0 }, 1));
@@ -141,8 +138,13 @@ TEST_F(layerset, one_for_each_descriptor)
 		EXPECT_EQ(0, fcntl(results[i].fd, F_GETFD));
 	}
 	EXPECT_NE(results[0].fd, results[1].fd);
+	EXPECT_LT(ovlt_layerset_info(self->set, "id"),
+		  ovlt_layerset_info(results[0].fd, "id"));
+	EXPECT_LT(ovlt_layerset_info(results[0].fd, "id"),
+		  ovlt_layerset_info(results[1].fd, "id"));
 
 	copy = dup(results[0].fd);
+	EXPECT_EQ(ovlt_layerset_info(results[0].fd, "id"), ovlt_layerset_info(copy, "id"));
 	for (int i = 0; i < 2; i++)
 		EXPECT_EQ(0, close(results[i].fd));
 	EXPECT_EQ(self->sets + 2, ovlt_count_layersets(self->room.dev));

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -45,11 +46,25 @@ static int nl_detach(struct nl *nl, __u64 mnt_id, __u32 flags, __u32 deadline, _
 	return nl_submit(nl, &request, id);
 }
 
-static int nl_dump(struct nl *nl, struct msg *msgs, unsigned int nr)
+static struct request dump_request(__u8 cmd)
 {
-	struct request request = request_new(OVLTREE_CMD_REQUEST_GET);
+	struct request request = request_new(cmd);
 
 	request.nlh.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	return request;
+}
+
+static int nl_dump(struct nl *nl, struct msg *msgs, unsigned int nr)
+{
+	struct request request = dump_request(OVLTREE_CMD_REQUEST_GET);
+
+	return nl_call(nl, &request, msgs, nr);
+}
+
+static int nl_layersets(struct nl *nl, struct msg *msgs, unsigned int nr)
+{
+	struct request request = dump_request(OVLTREE_CMD_LAYERSET_GET);
+
 	return nl_call(nl, &request, msgs, nr);
 }
 
@@ -886,6 +901,155 @@ TEST_F(netlink, answers_lost)
 }
 
 /*
+ * Layer sets
+ */
+
+#define EXPECT_LAYERSET(set_, msg_) do { \
+	const struct msg __msg = (msg_); \
+	const int __set = (set_); \
+	EXPECT_EQ(OVLTREE_CMD_LAYERSET_GET, __msg.cmd); \
+	EXPECT_EQ(ovlt_layerset_info(__set, "id"), __msg.value[OVLTREE_A_LAYERSET_ID]); \
+	EXPECT_EQ(ovlt_layerset_info(__set, "layers"), \
+		  __msg.value[OVLTREE_A_LAYERSET_LAYERS]); \
+} while (0)
+
+TEST_F(netlink, layersets)
+{
+	struct ovltree_tree one = { };
+	struct msg msgs[2];
+	int sets[2];
+
+	EXPECT_EQ(0, nl_layersets(&self->client, NULL, 0));
+	ovlt_tree_lowers(&one, "l1", NULL);
+	sets[0] = ovlt_layerset_one(self->room.dev, ovlt_simple_tree());
+	sets[1] = ovlt_layerset_one(self->room.dev, &one);
+	ASSERT_EQ(2, nl_layersets(&self->client, msgs, 2));
+	for (int i = 0; i < 2; i++) {
+		EXPECT_LAYERSET(sets[i], msgs[i]);
+		EXPECT_EQ(2 - i, msgs[i].value[OVLTREE_A_LAYERSET_LAYERS]);
+		EXPECT_EQ(getpid(), msgs[i].value[OVLTREE_A_LAYERSET_PID]);
+		EXPECT_EQ(0, msgs[i].value[OVLTREE_A_LAYERSET_UID]);
+		EXPECT_NE(0, msgs[i].value[OVLTREE_A_LAYERSET_CGROUP_ID]);
+		EXPECT_LT(0, msgs[i].value[OVLTREE_A_LAYERSET_AGE]);
+	}
+	close(sets[0]);
+	ASSERT_EQ(1, nl_layersets(&self->client, msgs, 2));
+	EXPECT_LAYERSET(sets[1], msgs[0]);
+	close(sets[1]);
+	EXPECT_EQ(0, nl_layersets(&self->client, NULL, 0));
+}
+
+/* Who made it has ended, and its number may be another's. */
+TEST_F(netlink, layerset_passed_on)
+{
+	int set = dup(self->room.dev), status;
+	struct msg msg;
+	pid_t pid;
+
+	ASSERT_LE(0, set);
+	close(set);
+	/* The lowest number that is free, in descriptors that both have */
+	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(ovlt_layerset_one(self->room.dev, ovlt_simple_tree()) != set);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, status);
+	ASSERT_EQ(1, nl_layersets(&self->client, &msg, 1));
+	EXPECT_LAYERSET(set, msg);
+	EXPECT_TRUE(msg.has & 1U << OVLTREE_A_LAYERSET_PID);
+	EXPECT_EQ(0, msg.value[OVLTREE_A_LAYERSET_PID]);
+	close(set);
+}
+
+/* Those of a container, in a user namespace and network namespace of its own */
+static int make_in_container(void *arg)
+{
+	const int *dev = arg;
+	struct msg msg;
+	struct nl nl;
+	int set;
+
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET))
+		return -errno;
+	nl_open(&nl);
+	if (nl_layersets(&nl, NULL, 0))
+		return -ENOTRECOVERABLE;
+	set = ovlt_layerset_one(*dev, ovlt_simple_tree());
+	if (set < 0)
+		return set;
+	if (nl_layersets(&nl, &msg, 1) != 1 ||
+	    msg.value[OVLTREE_A_LAYERSET_ID] != ovlt_layerset_info(set, "id") ||
+	    msg.value[OVLTREE_A_LAYERSET_PID] != (__u64)getpid() ||
+	    msg.value[OVLTREE_A_LAYERSET_UID])
+		return -ENOTRECOVERABLE;
+	return 0;
+}
+
+TEST_F(netlink, layersets_of_a_container)
+{
+	int set = ovlt_layerset_one(self->room.dev, ovlt_simple_tree());
+	int userns = ovlt_userns("0 100000 65536");
+	int theirs;
+	struct msg msg;
+
+	EXPECT_EQ(0, ovlt_fork_in_userns(userns, make_in_container, &self->room.dev));
+	/* One that is made elsewhere isn't told here, whoever holds it. */
+	ASSERT_EQ(0, unshare(CLONE_NEWNET));
+	theirs = ovlt_layerset_one(self->room.dev, ovlt_simple_tree());
+	EXPECT_LE(0, theirs);
+	ASSERT_EQ(1, nl_layersets(&self->client, &msg, 1));
+	EXPECT_LAYERSET(set, msg);
+	close(theirs);
+	close(set);
+	close(userns);
+}
+
+/*
+ * More than a message holds. What is made or closed while they are told makes no
+ * other one be missed, or told twice.
+ */
+#define MANY_SETS 1000
+
+TEST_F(netlink, many_layersets)
+{
+	struct request request = dump_request(OVLTREE_CMD_LAYERSET_GET);
+	struct rlimit files = { MANY_SETS + 100, MANY_SETS + 100 };
+	struct msg *msgs = calloc(MANY_SETS + 1, sizeof(*msgs));
+	int *sets = calloc(MANY_SETS, sizeof(*sets)), more;
+
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &files));
+	for (int i = 0; i < MANY_SETS; i++) {
+		sets[i] = ovlt_layerset_one(self->room.dev, ovlt_simple_tree());
+		ASSERT_LE(0, sets[i]);
+	}
+	ASSERT_EQ(MANY_SETS, nl_layersets(&self->client, msgs, MANY_SETS));
+	for (int i = 0; i < MANY_SETS; i++)
+		EXPECT_LAYERSET(sets[i], msgs[i]);
+
+	/* The first message is there already, and has the first of them. */
+	nl_send(&self->client, &request);
+	close(sets[0]);
+	for (int i = MANY_SETS / 2; i < MANY_SETS - 1; i++)
+		close(sets[i]);
+	more = ovlt_layerset_one(self->room.dev, ovlt_simple_tree());
+	ASSERT_EQ(MANY_SETS / 2 + 2,
+		  nl_answer(&self->client, &request, msgs, MANY_SETS + 1));
+	for (int i = 1; i < MANY_SETS / 2; i++)
+		EXPECT_LAYERSET(sets[i], msgs[i]);
+	EXPECT_LAYERSET(sets[MANY_SETS - 1], msgs[MANY_SETS / 2]);
+	EXPECT_LAYERSET(more, msgs[MANY_SETS / 2 + 1]);
+
+	for (int i = 1; i < MANY_SETS / 2; i++)
+		close(sets[i]);
+	close(sets[MANY_SETS - 1]);
+	close(more);
+	EXPECT_EQ(0, nl_layersets(&self->client, NULL, 0));
+	free(sets);
+	free(msgs);
+}
+
+/*
  * Policy: each attribute with a wrong length, an unknown attribute, and values out
  * of range
  */
@@ -977,6 +1141,7 @@ TEST_F(netlink, policy_unknown)
 {
 	static const __u8 cmds[] = {
 		OVLTREE_CMD_SERVE, OVLTREE_CMD_STATS_GET, OVLTREE_CMD_REQUEST_GET,
+		OVLTREE_CMD_LAYERSET_GET,
 	};
 	struct request request;
 
@@ -994,7 +1159,8 @@ TEST_F(netlink, policy_unknown)
 	/* These take none at all. */
 	for (int i = 0; i < ARRAY_SIZE(cmds); i++) {
 		request = request_new(cmds[i]);
-		if (cmds[i] == OVLTREE_CMD_REQUEST_GET)
+		if (cmds[i] == OVLTREE_CMD_REQUEST_GET ||
+		    cmds[i] == OVLTREE_CMD_LAYERSET_GET)
 			request.nlh.nlmsg_flags |= NLM_F_DUMP;
 		put_u64(&request, OVLTREE_A_REQUEST_ID, 1);
 		EXPECT_REFUSED(-EINVAL, 0, &self->client, &request);
@@ -1002,8 +1168,10 @@ TEST_F(netlink, policy_unknown)
 	/* Nor are events commands. */
 	EXPECT_EQ(-EOPNOTSUPP, nl_simple(&self->client, OVLTREE_CMD_READY));
 	EXPECT_EQ(-EOPNOTSUPP, nl_simple(&self->client, OVLTREE_CMD_DONE));
-	EXPECT_EQ(-EOPNOTSUPP, nl_simple(&self->client, OVLTREE_CMD_DAEMON_GONE + 1));
+	EXPECT_EQ(-EOPNOTSUPP, nl_simple(&self->client, OVLTREE_CMD_MAX + 1));
+	/* These are dumps and nothing else. */
 	EXPECT_EQ(-EOPNOTSUPP, nl_simple(&self->client, OVLTREE_CMD_REQUEST_GET));
+	EXPECT_EQ(-EOPNOTSUPP, nl_simple(&self->client, OVLTREE_CMD_LAYERSET_GET));
 
 	request = request_new(OVLTREE_CMD_SUBMIT);
 	EXPECT_EQ(-EINVAL, nl_call(&self->client, &request, NULL, 0));
@@ -1030,6 +1198,8 @@ static int try_all(void *arg)
 	if (nl_cancel(&nl, 1) != -EPERM || !nl.text[0])
 		return -ENOTRECOVERABLE;
 	if (nl_dump(&nl, NULL, 0) != -EPERM || !nl.text[0])
+		return -ENOTRECOVERABLE;
+	if (nl_layersets(&nl, NULL, 0) != -EPERM || !nl.text[0])
 		return -ENOTRECOVERABLE;
 	if (nl_simple(&nl, OVLTREE_CMD_STATS_GET) != -EPERM || !nl.text[0])
 		return -ENOTRECOVERABLE;
