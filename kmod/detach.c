@@ -19,7 +19,7 @@
 
 /*
  * The rights were checked when the request was submitted. The error keeps the
- * check of the batch from it; get_requests() replaces it.
+ * caller's own batch from it: ovlt_commit_detach() detaches it.
  */
 static int entry_get_request(const struct ovltree_detach *detach,
 			     struct ovlt_request **request,
@@ -36,15 +36,6 @@ static int entry_get_request(const struct ovltree_detach *detach,
 		return PTR_ERR(claimed);
 	*request = claimed;
 	return -EINPROGRESS;
-}
-
-static void get_requests(struct mnt_batch *mounts,
-			 struct ovlt_request *const requests[])
-{
-	for (unsigned int i = 0; i < mounts->nr; i++) {
-		if (requests[i])
-			mounts->entries[i] = requests[i]->entry;
-	}
 }
 
 static int entry_get(struct mnt_batch_entry *entry,
@@ -95,7 +86,7 @@ static int entry_get(struct mnt_batch_entry *entry,
 /**
  * ovlt_detach_report - tell what became of an entry
  * @result: where to; an error that is there stays
- * @entry: the entry, after ovlt_detach_mounts()
+ * @entry: the entry, after mnt_detach_batch()
  */
 void ovlt_detach_report(struct ovltree_result *result,
 			const struct mnt_batch_entry *entry)
@@ -121,23 +112,48 @@ void ovlt_detach_report(struct ovltree_result *result,
 	ovlt_fail(result, entry->error, field, 0, "%s", why);
 }
 
-/* As umount(2), it can't be interrupted: it waits for nobody but the locks. */
+/* Those that are to be detached, or that were */
+static unsigned int count_good(const struct mnt_batch *mounts)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < mounts->nr; i++)
+		nr += !mounts->entries[i].error;
+	return nr;
+}
+
+/* What the caller has named itself it shuts down itself, too. */
+static void detach_own(struct ovlt_batch *batch, struct mnt_batch *mounts)
+{
+	struct ovlt_supers *supers = ovlt_supers_hold(mounts);
+
+	mnt_detach_batch(mounts);
+	ovlt_supers_shutdown(supers, mounts);
+	batch->arg.wait_ns += mounts->wait_ns;
+	batch->arg.hold_ns += mounts->hold_ns;
+	trace_ovltree_detached(mounts->nr, count_good(mounts), mounts->wait_ns,
+			       mounts->hold_ns);
+}
+
+/*
+ * As umount(2), it can't be interrupted: it waits for nobody but the locks, and for
+ * the disks of what is the caller's own. A batch that has that and requests, too,
+ * takes the locks twice.
+ */
 static int detach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
 			 struct ovlt_request *const requests[])
 {
 	int err;
 
-	err = mnt_batch_check_detach(mounts);
+	err = mnt_batch_check_detach(mounts) ?: ovlt_commit_detach(batch, requests);
 	if (err)
 		return err;
-	get_requests(mounts, requests);
-	ovlt_detach_mounts(mounts);
-	batch->arg.wait_ns = mounts->wait_ns;
-	batch->arg.hold_ns = mounts->hold_ns;
-	for (unsigned int i = 0; i < mounts->nr; i++)
-		ovlt_detach_report(&batch->results[i], &mounts->entries[i]);
-	trace_ovltree_detached(mounts->nr, ovlt_batch_succeeded(batch),
-			       mounts->wait_ns, mounts->hold_ns);
+	if (count_good(mounts))
+		detach_own(batch, mounts);
+	for (unsigned int i = 0; i < mounts->nr; i++) {
+		if (!requests[i])
+			ovlt_detach_report(&batch->results[i], &mounts->entries[i]);
+	}
 	return 0;
 }
 
@@ -156,18 +172,17 @@ static int detach_batch(struct ovlt_batch *batch)
 	for (unsigned int i = 0; i < mounts.nr; i++)
 		entries[i].error = entry_get(&entries[i], batch, i, &requests[i]);
 	err = detach_commit(batch, &mounts, requests);
-	/* Nobody sees these results but the requests, which wait again */
-	if (err)
-		ovlt_batch_cancel(batch);
 	for (unsigned int i = 0; i < mounts.nr; i++) {
-		if (requests[i])
-			continue;
 		mnt_batch_put(&entries[i]);
 		path_put(&entries[i].mount);
 	}
+	if (!err)
+		return ovlt_batch_write(batch);
+	/* Nobody sees these results but the requests, which wait again */
+	ovlt_batch_cancel(batch);
 	ovlt_requests_end(requests, batch->results, &mounts,
 			  OVLTREE_REASON_DAEMON);
-	return err ?: ovlt_batch_write(batch);
+	return err;
 }
 
 /* OVLTREE_IOC_DETACH */

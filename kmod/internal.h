@@ -22,6 +22,8 @@ struct file;
 struct ovl_known_upper;
 struct ovlt_layers;
 struct ovlt_private;
+struct ovlt_supers;
+struct work_struct;
 struct pid;
 
 /* ioctl.c */
@@ -157,7 +159,12 @@ void ovlt_detach_report(struct ovltree_result *result,
 			const struct mnt_batch_entry *entry);
 
 /* shutdown.c */
-void ovlt_detach_mounts(struct mnt_batch *mounts);
+struct ovlt_supers *ovlt_supers_hold(const struct mnt_batch *mounts);
+void ovlt_supers_shutdown(struct ovlt_supers *supers,
+			  const struct mnt_batch *mounts);
+void ovlt_shutdown_queue(struct work_struct *work);
+void ovlt_shutdown_flush(void);
+int ovlt_shutdown_init(void);
 void ovlt_shutdown_exit(void);
 
 /* The commands, each in the file of its name */

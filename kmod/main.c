@@ -8,7 +8,8 @@
  * is left in a mount that it has made.
  *
  * Requests of processes that don't know of one another enter in netlink.c and wait
- * in queue.c until an ioctl, or their deadline, commits them.
+ * in queue.c until an ioctl, or their deadline, commits them; commit.c does what no
+ * caller waits for.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -36,14 +37,21 @@ static int __init ovltree_init(void)
 {
 	int err;
 
-	err = ovlt_netlink_init();
+	err = ovlt_shutdown_init();
 	if (err)
 		return err;
+	err = ovlt_netlink_init();
+	if (err)
+		goto err_shutdown;
 	err = misc_register(&ovltree_dev);
-	if (err) {
-		ovlt_netlink_exit();
-		ovlt_shutdown_exit();
-	}
+	if (err)
+		goto err_netlink;
+	return 0;
+
+err_netlink:
+	ovlt_netlink_exit();
+err_shutdown:
+	ovlt_shutdown_exit();
 	return err;
 }
 

@@ -30,7 +30,6 @@
 #include "queue.h"
 #include "trace.h"
 
-#define OVLT_EXPIRE_BATCH 64
 #define OVLT_RETRY_NS (50 * NSEC_PER_MSEC)
 
 static unsigned int queue_net_id __read_mostly;
@@ -532,80 +531,53 @@ void ovlt_requests_end(struct ovlt_request **requests,
  * Deadlines
  */
 
-/* What is overdue, as much of one kind as there is room for */
-struct expiry {
-	enum ovltree_kind kind;
-	struct mnt_batch batch;
-	struct mnt_batch_entry entries[OVLT_EXPIRE_BATCH];
-	struct ovltree_result results[OVLT_EXPIRE_BATCH];
-	struct ovlt_request *requests[OVLT_EXPIRE_BATCH];
-};
-
-/* Claim, in the order of their deadlines, what is due until @until. */
-static void expiry_claim(struct expiry *expiry, struct ovlt_queue *queue, u64 until)
+/**
+ * ovlt_requests_claim_overdue - claim what is due, in the order of the deadlines
+ * @queue: the queue
+ * @until: the time, in ns, until which it is due
+ * @batch: gets the mounts; empty before, with room for @max entries
+ * @requests: gets the requests
+ * @max: how many at most
+ *
+ * They are for ovlt_requests_end(). If there are any the network namespace has got
+ * a reference: a request that waits has a socket, which has one.
+ *
+ * Return: The kind that all of them are of.
+ */
+enum ovltree_kind ovlt_requests_claim_overdue(struct ovlt_queue *queue, u64 until,
+					      struct mnt_batch *batch,
+					      struct ovlt_request **requests,
+					      unsigned int max)
 {
-	struct mnt_batch *batch = &expiry->batch;
+	enum ovltree_kind kind = OVLTREE_KIND_ATTACH;
 	struct timerqueue_node *first;
 	struct ovlt_request *request;
 
-	memset(expiry, 0, sizeof(*expiry));
-	batch->entries = expiry->entries;
-	batch->nowait = true;
-
 	guard(mutex)(&queue->lock);
-	while (batch->nr < OVLT_EXPIRE_BATCH) {
+	while (batch->nr < max) {
 		first = timerqueue_getnext(&queue->waiting);
 		if (!first || first->expires > until)
-			return;
+			break;
 		request = container_of(first, struct ovlt_request, waiting);
 		if (!batch->nr)
-			expiry->kind = request->kind;
-		if (request->kind != expiry->kind)
-			return;
+			kind = request->kind;
+		if (request->kind != kind)
+			break;
 		request_stop_waiting(request);
-		expiry->entries[batch->nr] = request->entry;
-		expiry->requests[batch->nr++] = request;
+		batch->entries[batch->nr] = request->entry;
+		requests[batch->nr++] = request;
 	}
-}
-
-/*
- * Nobody's rights are needed. A mountpoint whose inode is locked is not waited
- * for: it might be for ever, and the other deadlines would pass meanwhile.
- */
-static void expiry_commit(struct expiry *expiry, enum ovltree_reason by)
-{
-	struct mnt_batch *batch = &expiry->batch;
-	int err = 0;
-
-	if (expiry->kind == OVLTREE_KIND_ATTACH)
-		err = mnt_attach_batch(batch);
-	else
-		ovlt_detach_mounts(batch);
-
-	for (unsigned int i = 0; i < batch->nr; i++) {
-		if (err)
-			expiry->results[i].error = -EAGAIN;
-		else if (expiry->kind == OVLTREE_KIND_ATTACH)
-			ovlt_attach_report(&expiry->results[i], &expiry->entries[i]);
-		else
-			ovlt_detach_report(&expiry->results[i], &expiry->entries[i]);
-	}
-	ovlt_requests_end(expiry->requests, expiry->results, batch, by);
+	if (batch->nr)
+		get_net(queue->net);
+	return kind;
 }
 
 static void queue_expire(struct work_struct *work)
 {
 	struct ovlt_queue *queue = container_of(to_delayed_work(work),
 						struct ovlt_queue, expire);
-	struct expiry *expiry __free(kvfree) = NULL;
 
-	expiry = kvmalloc(sizeof(*expiry), GFP_KERNEL | __GFP_NOFAIL);
-	for (;;) {
-		expiry_claim(expiry, queue, ktime_get_ns());
-		if (!expiry->batch.nr)
-			break;
-		expiry_commit(expiry, OVLTREE_REASON_DEADLINE);
-	}
+	ovlt_commit_overdue(queue, ktime_get_ns(), OVLTREE_REASON_DEADLINE);
 	guard(mutex)(&queue->lock);
 	queue_arm(queue);
 }
@@ -811,16 +783,12 @@ int ovlt_queues_init(void)
 	return register_pernet_subsys(&queue_net_ops);
 }
 
-static void queue_close(struct ovlt_queue *queue, struct expiry *expiry)
+static void queue_close(struct ovlt_queue *queue)
 {
 	scoped_guard(mutex, &queue->lock)
 		daemon_leave(queue);
 	cancel_delayed_work_sync(&queue->expire);
-	do {
-		expiry_claim(expiry, queue, U64_MAX);
-		if (expiry->batch.nr)
-			expiry_commit(expiry, OVLTREE_REASON_EXIT);
-	} while (expiry->batch.nr);
+	ovlt_commit_overdue(queue, U64_MAX, OVLTREE_REASON_EXIT);
 }
 
 /**
@@ -836,14 +804,15 @@ static void queue_close(struct ovlt_queue *queue, struct expiry *expiry)
  */
 void ovlt_queues_close(void)
 {
-	struct expiry *expiry __free(kvfree) = NULL;
 	struct net *net;
 
-	expiry = kvmalloc(sizeof(*expiry), GFP_KERNEL | __GFP_NOFAIL);
 	WRITE_ONCE(queues_closed, true);
-	guard(rwsem_read)(&net_rwsem);
-	for_each_net(net)
-		queue_close(ovlt_queue_of(net), expiry);
+	scoped_guard(rwsem_read, &net_rwsem) {
+		for_each_net(net)
+			queue_close(ovlt_queue_of(net));
+	}
+	/* Here, and not above: a disk may be slow */
+	ovlt_shutdown_flush();
 }
 
 void ovlt_queues_exit(void)

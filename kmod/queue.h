@@ -16,6 +16,7 @@
 
 struct file;
 struct net;
+struct ovlt_batch;
 struct netlink_ext_ack;
 struct pid;
 struct pid_namespace;
@@ -187,11 +188,20 @@ struct ovlt_sock *ovlt_sock_get(struct ovlt_queue *queue, struct sock *sk,
 int ovlt_sock_serve(struct ovlt_sock *sock, struct netlink_ext_ack *extack);
 void ovlt_sock_closed(struct ovlt_queue *queue, u32 portid);
 
+enum ovltree_kind ovlt_requests_claim_overdue(struct ovlt_queue *queue, u64 until,
+					      struct mnt_batch *batch,
+					      struct ovlt_request **requests,
+					      unsigned int max);
 struct ovlt_request *ovlt_request_claim(u64 id, enum ovltree_kind kind,
 					struct ovltree_result *result);
 void ovlt_requests_end(struct ovlt_request **requests,
 		       const struct ovltree_result *results,
 		       const struct mnt_batch *batch, enum ovltree_reason by);
+
+/* commit.c */
+int ovlt_commit_detach(struct ovlt_batch *batch, struct ovlt_request *const requests[]);
+void ovlt_commit_overdue(struct ovlt_queue *queue, u64 until,
+			 enum ovltree_reason by);
 
 /* netlink.c */
 int ovlt_netlink_init(void);

@@ -8,13 +8,14 @@
  * sync such a file system once for all, and to leave to a worker what is detached
  * lazily.
  */
+#include <linux/atomic.h>
 #include <linux/fs.h>
 #include <linux/jiffies.h>
-#include <linux/llist.h>
 #include <linux/mnt_batch.h>
 #include <linux/overlayfs.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
 #include "internal.h"
@@ -22,20 +23,25 @@
 /* Long enough for the task to be back in user space. If it is not, it shuts down. */
 #define OVLT_LAZY_DELAY msecs_to_jiffies(10)
 
+/**
+ * struct ovlt_supers - superblocks of what is detached together
+ * @work: shuts them down, if they are detached lazily
+ * @lazy: those of the batch that are, if any
+ * @nr: number of @sbs
+ * @sbs: the superblocks, each with an active reference
+ */
 struct ovlt_supers {
-	struct llist_node node;
+	struct delayed_work work;
+	struct ovlt_supers *lazy;
 	unsigned int nr;
 	struct super_block *sbs[];
 };
 
-static LLIST_HEAD(lazy_supers);
+/* What it does may wait for a disk, and so nothing else is to wait for it. */
+static struct workqueue_struct *shutdown_wq;
 
-static struct ovlt_supers *supers_alloc(unsigned int nr)
-{
-	struct ovlt_supers *supers;
-
-	return kvzalloc(struct_size(supers, sbs, nr), GFP_KERNEL_ACCOUNT);
-}
+/* Batches that are to be shut down, but not before a while has passed */
+static atomic_t nr_lazy;
 
 /*
  * @mounts: how many mounts, at most, of a superblock that nobody uses may not be
@@ -51,25 +57,40 @@ static void supers_end(struct ovlt_supers *supers, int mounts)
 
 static void end_lazy(struct work_struct *work)
 {
-	struct llist_node *list = llist_del_all(&lazy_supers);
-	struct ovlt_supers *supers, *next;
-
-	llist_for_each_entry_safe(supers, next, list, node)
-		supers_end(supers, 0);
+	supers_end(container_of(to_delayed_work(work), struct ovlt_supers, work), 0);
+	if (atomic_dec_and_test(&nr_lazy))
+		wake_up_var(&nr_lazy);
 }
 
-static DECLARE_DELAYED_WORK(lazy_work, end_lazy);
+static struct ovlt_supers *supers_alloc(unsigned int nr)
+{
+	struct ovlt_supers *supers;
+
+	supers = kvzalloc(struct_size(supers, sbs, nr), GFP_KERNEL_ACCOUNT);
+	if (supers)
+		INIT_DELAYED_WORK(&supers->work, end_lazy);
+	return supers;
+}
 
 static bool entry_detaches(const struct mnt_batch_entry *entry)
 {
 	return entry->ns && !entry->error;
 }
 
-/* One for each entry, NULL for what has failed already. Returns whether any is lazy. */
-static bool supers_hold(struct ovlt_supers *supers, const struct mnt_batch *mounts)
+/**
+ * ovlt_supers_hold - keep superblocks from being shut down one by one
+ * @mounts: as for mnt_detach_batch(), which is to follow
+ *
+ * Return: What is for ovlt_supers_shutdown(). NULL if memory is short; each of them
+ *         is on its own then.
+ */
+struct ovlt_supers *ovlt_supers_hold(const struct mnt_batch *mounts)
 {
+	struct ovlt_supers *supers = supers_alloc(mounts->nr);
 	bool lazy = false;
 
+	if (!supers)
+		return NULL;
 	for (unsigned int i = 0; i < mounts->nr; i++) {
 		const struct mnt_batch_entry *entry = &mounts->entries[i];
 
@@ -79,17 +100,20 @@ static bool supers_hold(struct ovlt_supers *supers, const struct mnt_batch *moun
 		atomic_inc(&supers->sbs[i]->s_active);
 		lazy |= entry->flags & MNT_DETACH;
 	}
-	return lazy;
+	if (lazy)
+		supers->lazy = supers_alloc(mounts->nr);
+	return supers;
 }
 
 /*
- * Of what supers_hold() has held keep what is detached, not lazily, and move what
- * is detached lazily. Let go of mounts that are not detached, and of lazy ones if
- * there was no memory for @lazy.
+ * Of what ovlt_supers_hold() has held keep what is detached, not lazily, and move
+ * what is detached lazily. Let go of mounts that are not detached, and of lazy ones
+ * if there was no memory for them.
  */
-static void supers_sort(struct ovlt_supers *supers, struct ovlt_supers *lazy,
-			const struct mnt_batch *mounts)
+static void supers_sort(struct ovlt_supers *supers, const struct mnt_batch *mounts)
 {
+	struct ovlt_supers *lazy = supers->lazy;
+
 	for (unsigned int i = 0; i < mounts->nr; i++) {
 		const struct mnt_batch_entry *entry = &mounts->entries[i];
 		struct super_block *sb = supers->sbs[i];
@@ -105,35 +129,67 @@ static void supers_sort(struct ovlt_supers *supers, struct ovlt_supers *lazy,
 	}
 }
 
+/* @mounts: as for supers_end() */
+static void supers_shutdown(struct ovlt_supers *supers, int mounts)
+{
+	if (supers->lazy) {
+		atomic_inc(&nr_lazy);
+		queue_delayed_work(shutdown_wq, &supers->lazy->work,
+				   OVLT_LAZY_DELAY);
+	}
+	supers_end(supers, mounts);
+}
+
 /**
- * ovlt_detach_mounts - detach mounts, and shut down their superblocks together
- * @mounts: as for mnt_detach_batch()
+ * ovlt_supers_shutdown - shut down what has been detached
+ * @supers: what ovlt_supers_hold() has returned
+ * @mounts: after mnt_detach_batch()
  *
  * What is detached lazily is shut down after the caller has returned to user
- * space, all else before. If memory is short each superblock is on its own.
+ * space, all else before: in a kernel thread, before it returns.
  *
- * Context: Process context, sleeps. As mnt_detach_batch().
+ * Context: Process context, sleeps: for the disks of uppers, too.
  */
-void ovlt_detach_mounts(struct mnt_batch *mounts)
+void ovlt_supers_shutdown(struct ovlt_supers *supers,
+			  const struct mnt_batch *mounts)
 {
-	struct ovlt_supers *supers = supers_alloc(mounts->nr);
-	struct ovlt_supers *lazy = NULL;
+	bool kthread = current->flags & PF_KTHREAD;
 
-	if (!supers) {
-		mnt_detach_batch(mounts);
-		return;
-	}
-	if (supers_hold(supers, mounts))
-		lazy = supers_alloc(mounts->nr);
-	mnt_detach_batch(mounts);
-	supers_sort(supers, lazy, mounts);
+	if (supers)
+		supers_sort(supers, mounts);
+	/* A task has its mounts freed when it returns to user space */
+	if (kthread)
+		mnt_flush_delayed();
+	if (supers)
+		supers_shutdown(supers, kthread ? 0 : 1);
+	/* And those of their layers */
+	if (kthread)
+		mnt_flush_delayed();
+}
 
-	if (lazy) {
-		llist_add(&lazy->node, &lazy_supers);
-		queue_delayed_work(system_unbound_wq, &lazy_work, OVLT_LAZY_DELAY);
-	}
-	/* Mounts that a kernel thread puts are another worker's, at any time */
-	supers_end(supers, current->flags & PF_KTHREAD ? 0 : 1);
+/**
+ * ovlt_shutdown_queue - do what may wait for a disk
+ * @work: does it, in a worker of its own
+ */
+void ovlt_shutdown_queue(struct work_struct *work)
+{
+	queue_work(shutdown_wq, work);
+}
+
+/**
+ * ovlt_shutdown_flush - wait until what ovlt_shutdown_queue() was given is done
+ *
+ * Context: Process context, sleeps.
+ */
+void ovlt_shutdown_flush(void)
+{
+	flush_workqueue(shutdown_wq);
+}
+
+int ovlt_shutdown_init(void)
+{
+	shutdown_wq = alloc_workqueue("ovltree", WQ_UNBOUND, 0);
+	return shutdown_wq ? 0 : -ENOMEM;
 }
 
 /**
@@ -143,5 +199,6 @@ void ovlt_detach_mounts(struct mnt_batch *mounts)
  */
 void ovlt_shutdown_exit(void)
 {
-	flush_delayed_work(&lazy_work);
+	wait_var_event(&nr_lazy, !atomic_read(&nr_lazy));
+	destroy_workqueue(shutdown_wq);
 }

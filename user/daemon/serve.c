@@ -11,7 +11,8 @@
  * thread would only look at it sooner. A mountpoint on a file system that hangs
  * holds a batch up, and with it us: the kernel then commits what waits at its
  * deadlines, and the service manager's watchdog ends us, since that wait is
- * killable. That for the sync of an upper that is detached is not.
+ * killable. A disk that hangs holds nothing up: the kernel syncs the uppers of what
+ * is detached after it has answered us.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -186,7 +186,10 @@ struct ovltree_detach {
 #define OVLTREE_DETACH_LAZY	(1U << 1)
 /* As MNT_FORCE. */
 #define OVLTREE_DETACH_FORCE	(1U << 2)
-/* @mnt_id is the id of a request in the netlink family's queue; all else is 0. */
+/*
+ * @mnt_id is the id of a request in the netlink family's queue; all else is 0. It may
+ * not be shut down yet when DETACH returns; DONE follows that.
+ */
 #define OVLTREE_DETACH_REQUEST	(1U << 3)
 
 /**
