@@ -80,11 +80,16 @@ void ovlt_room_enter(struct ovlt_room *room)
 	room->mounts = ovlt_mountinfo();
 }
 
-static void make_ext4(const char *image)
+/* In a new file */
+void ovlt_make_ext4(const char *image)
 {
-	pid_t pid = fork();
+	int fd = open(image, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	int status;
+	pid_t pid;
 
+	if (fd < 0 || ftruncate(fd, 32 << 20) || close(fd))
+		ovlt_die("%s", image);
+	pid = fork();
 	if (!pid) {
 		execlp("mkfs.ext4", "mkfs.ext4", "-q", image, NULL);
 		_exit(errno == ENOENT ? KSFT_SKIP : DIED);
@@ -123,18 +128,20 @@ static int attach_loop(const char *image, char **name)
 	return held;
 }
 
+void ovlt_mount_ext4(const char *image, const char *target)
+{
+	char *name;
+	int loop = attach_loop(image, &name);
+
+	ovlt_mount(name, target, "ext4", 0, NULL);
+	close(loop);
+}
+
 /* Move an empty room to a file system that is on a disk. */
 void ovlt_room_on_ext4(struct ovlt_room *room)
 {
-	int image = open("image", O_WRONLY | O_CREAT | O_CLOEXEC, 0600), loop;
-	char *name;
-
-	if (image < 0 || ftruncate(image, 32 << 20) || close(image))
-		ovlt_die("image");
-	make_ext4("image");
-	loop = attach_loop("image", &name);
-	ovlt_mount(name, "/tmp", "ext4", 0, NULL);
-	close(loop);
+	ovlt_make_ext4("image");
+	ovlt_mount_ext4("image", "/tmp");
 	if (chdir("/tmp"))
 		ovlt_die("/tmp");
 	free(room->mounts);

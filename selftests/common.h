@@ -69,6 +69,8 @@ char *ovlt_list(const char *path);
 void ovlt_mount(const char *source, const char *target, const char *type,
 		unsigned long flags, const char *data);
 void ovlt_tmpfs(const char *target);
+void ovlt_make_ext4(const char *image);
+void ovlt_mount_ext4(const char *image, const char *target);
 void ovlt_umount(const char *target);
 
 /* The mount table */
