@@ -175,11 +175,15 @@ static void disk_end(struct disk *disk)
  * A tree whose upper is on the disk is at t0, and dirty; one whose upper isn't, at t1.
  */
 
-FIXTURE(hang)
-{
+struct stage {
 	struct ovlt_room room;
 	struct disk *disk;
 	struct nl daemon, client;
+};
+
+FIXTURE(hang)
+{
+	struct stage stage;
 };
 
 static void attach_dirty(int dev, const char *folder, const char *target)
@@ -198,35 +202,39 @@ static void attach_dirty(int dev, const char *folder, const char *target)
 
 FIXTURE_SETUP(hang)
 {
+	struct stage *stage = &self->stage;
+
 	if (access("/dev/fuse", F_OK))
 		SKIP(return, "no /dev/fuse");
-	ovlt_room_enter(&self->room);
+	ovlt_room_enter(&stage->room);
 	ASSERT_EQ(0, unshare(CLONE_NEWNET));
 	ovlt_simple_layers();
 	ovlt_mkdirs("hung", "well", "t0", "t1", "t2", NULL);
 	ovlt_make_ext4("image");
-	self->disk = disk_start("image", "slow");
+	stage->disk = disk_start("image", "slow");
 	ovlt_mount_ext4("slow", "hung");
 	ovlt_tmpfs("well");
 	ovlt_mkdirs("hung/u", "hung/w", "well/u", "well/w", NULL);
-	attach_dirty(self->room.dev, "hung", "t0");
-	attach_dirty(self->room.dev, "well", "t1");
-	nl_open(&self->daemon);
-	nl_open(&self->client);
-	ASSERT_EQ(0, nl_serve(&self->daemon));
-	self->disk->stuck = true;
+	attach_dirty(stage->room.dev, "hung", "t0");
+	attach_dirty(stage->room.dev, "well", "t1");
+	nl_open(&stage->daemon);
+	nl_open(&stage->client);
+	ASSERT_EQ(0, nl_serve(&stage->daemon));
+	stage->disk->stuck = true;
 }
 
 FIXTURE_TEARDOWN(hang)
 {
-	self->disk->stuck = false;
-	nl_close(&self->client);
-	nl_close(&self->daemon);
+	struct stage *stage = &self->stage;
+
+	stage->disk->stuck = false;
+	nl_close(&stage->client);
+	nl_close(&stage->daemon);
 	umount2("t2", MNT_DETACH);
 	EXPECT_EQ(0, ovlt_sys_umount("hung", 0));
 	EXPECT_EQ(0, ovlt_sys_umount("slow", 0));
-	disk_end(self->disk);
-	EXPECT_ROOM_CLEAN(&self->room);
+	disk_end(stage->disk);
+	EXPECT_ROOM_CLEAN(&stage->room);
 }
 
 #define EXPECT_MOUNTED(mounted, target) \
@@ -271,64 +279,65 @@ static int commit_attach(int dev, __u64 id)
 	return ret < 0 ? ret : result.error;
 }
 
-static void request(struct __test_metadata *_metadata, FIXTURE_DATA(hang) *self,
+static void request(struct __test_metadata *_metadata, struct stage *stage,
 		    bool deadline)
 {
 	__u32 ms = deadline ? SHORT_MS : LONG_MS;
 	__u64 hung, detach, attach;
 
-	ASSERT_EQ(0, submit_detach(&self->client, "t0", ms, &hung));
+	ASSERT_EQ(0, submit_detach(&stage->client, "t0", ms, &hung));
 	if (!deadline)
-		EXPECT_EQ(0, commit_detach(self->room.dev, hung));
-	disk_await(self->disk);
-	ASSERT_TRUE(self->disk->waiting);
+		EXPECT_EQ(0, commit_detach(stage->room.dev, hung));
+	disk_await(stage->disk);
+	ASSERT_TRUE(stage->disk->waiting);
 	EXPECT_MOUNTED(false, "t0");
 
-	ASSERT_EQ(0, submit_detach(&self->client, "t1", ms, &detach));
+	ASSERT_EQ(0, submit_detach(&stage->client, "t1", ms, &detach));
 	if (!deadline)
-		EXPECT_EQ(0, commit_detach(self->room.dev, detach));
-	EXPECT_DONE(0, detach, nl_event(&self->client));
+		EXPECT_EQ(0, commit_detach(stage->room.dev, detach));
+	EXPECT_DONE(0, detach, nl_event(&stage->client));
 	/* Its superblock is gone. */
 	EXPECT_EQ(0, ovlt_sys_umount("well", 0));
-	ASSERT_EQ(0, submit_attach(&self->client, "t2", ms, &attach));
+	ASSERT_EQ(0, submit_attach(&stage->client, "t2", ms, &attach));
 	if (!deadline)
-		EXPECT_EQ(0, commit_attach(self->room.dev, attach));
-	EXPECT_DONE(0, attach, nl_event(&self->client));
-	EXPECT_EQ(-EAGAIN, nl_no_event(&self->client));
+		EXPECT_EQ(0, commit_attach(stage->room.dev, attach));
+	EXPECT_DONE(0, attach, nl_event(&stage->client));
+	EXPECT_EQ(-EAGAIN, nl_no_event(&stage->client));
 
-	EXPECT_TRUE(self->disk->waiting);
-	self->disk->stuck = false;
-	EXPECT_DONE(0, hung, nl_event(&self->client));
+	EXPECT_TRUE(stage->disk->waiting);
+	stage->disk->stuck = false;
+	EXPECT_DONE(0, hung, nl_event(&stage->client));
 }
 
 /* The daemon goes on with the others' requests, */
 TEST_F(hang, daemon)
 {
-	request(_metadata, self, false);
+	request(_metadata, &self->stage, false);
 }
 
 /* and so does the kernel at their deadlines. */
 TEST_F(hang, deadline)
 {
-	request(_metadata, self, true);
+	request(_metadata, &self->stage, true);
 }
 
 /* What is detached lazily is nobody's to wait for. */
 TEST_F(hang, lazy)
 {
 	struct ovltree_detach entry = ovlt_entry_path("t0", OVLTREE_DETACH_LAZY);
+	struct stage *stage = &self->stage;
 	struct ovltree_result result;
 
-	EXPECT_EQ(1, ovlt_detach(self->room.dev, &entry, 1, &result));
-	disk_await(self->disk);
-	ASSERT_TRUE(self->disk->waiting);
+	EXPECT_EQ(1, ovlt_detach(stage->room.dev, &entry, 1, &result));
+	disk_await(stage->disk);
+	ASSERT_TRUE(stage->disk->waiting);
 
 	entry = ovlt_entry_path("t1", OVLTREE_DETACH_LAZY);
-	EXPECT_EQ(1, ovlt_detach(self->room.dev, &entry, 1, &result));
+	EXPECT_EQ(1, ovlt_detach(stage->room.dev, &entry, 1, &result));
 	while (ovlt_sys_umount("well", 0) == -EBUSY)
 		usleep(1000);
-	EXPECT_TRUE(self->disk->waiting);
-	self->disk->stuck = false;
+	EXPECT_TRUE(stage->disk->waiting);
+	stage->disk->stuck = false;
 	/* The teardown is to find the disk unused. */
 	while (ovlt_sys_umount("hung", 0) == -EBUSY)
 		usleep(1000);
