@@ -24,7 +24,7 @@ static const struct command {
 	{ "layerset", cmd_layerset,
 	  "-o OPTIONS [-- COMMAND [ARGUMENT]...] | --list" },
 	{ "list", cmd_list, "" },
-	{ "metrics", cmd_metrics, "" },
+	{ "metrics", cmd_metrics, "[--file FILE]" },
 	{ "monitor", cmd_monitor, "[--buffer BYTES]" },
 	{ "queue", cmd_queue, "" },
 	{ "stats", cmd_stats, "" },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ovltreectl queue, stats and metrics: what the kernel tells of the daemon's queue
+ * ovltreectl queue and stats: what the kernel tells of the daemon's queue
  */
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -163,17 +163,6 @@ static int show_stats(struct ctl *ctl, struct ovlt_queue *queue)
 	return 0;
 }
 
-static int show_metrics(struct ctl *ctl, struct ovlt_queue *queue)
-{
-	struct ovlt_stats stats;
-	int err = ovlt_queue_get_stats(queue, &stats, sizeof(stats));
-
-	(void)ctl;
-	if (!err)
-		common_print_metrics(stdout, &stats);
-	return err;
-}
-
 static int show(struct ctl *ctl, int argc, char *argv[],
 		int (*fn)(struct ctl *ctl, struct ovlt_queue *queue))
 {
@@ -210,9 +199,4 @@ int cmd_queue(struct ctl *ctl, int argc, char *argv[])
 int cmd_stats(struct ctl *ctl, int argc, char *argv[])
 {
 	return show(ctl, argc, argv, show_stats);
-}
-
-int cmd_metrics(struct ctl *ctl, int argc, char *argv[])
-{
-	return show(ctl, argc, argv, show_metrics);
 }

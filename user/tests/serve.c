@@ -5,6 +5,7 @@
  * often the daemon is killed, OVLT_REQUESTS how much it is asked for while its
  * memory is watched. Arguments name the tests that are run, instead of all.
  */
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/ovltree_netlink.h>
 #include <poll.h>
@@ -489,7 +490,7 @@ static void monitored(void)
 static const char *told(const char *command, const char *option)
 {
 	const char *argv[] = { program("CTL"), command, option, NULL };
-	static char text[8192];
+	static char text[32768];
 	char *all;
 
 	ASSERT_EQ(0, status_of(start(argv, "told")));
@@ -593,6 +594,48 @@ static void shown(void)
 	ASSERT_STR("[]\n", told("queue", "--json"));
 	ASSERT_OK(detach(ctx, "m", 0));
 	ASSERT_OK(detach(ctx, "n", 0));
+	teardown();
+}
+
+/* The daemon's metrics, from its file, beside those of the kernel, which are fresh. */
+static void shown_metrics(void)
+{
+	char folder[PATH_MAX], conf[PATH_MAX + 128];
+	const char *option, *text;
+	int fd;
+
+	ASSERT(getcwd(folder, sizeof(folder)));
+	snprintf(conf, sizeof(conf),
+		 "metrics_file = %s/x.prom\nmetrics_interval_s = 1\n", folder);
+	setup(conf);
+	option = fmt("--file=%s/x.prom", folder);
+	start_daemon();
+	set_refused(OVLT_REFUSED_FAIL, 0);
+	ASSERT_OK(attach_options("m"));
+	fd = open("m/a", O_RDONLY | O_CLOEXEC);
+	ASSERT_EQ(-EBUSY, detach(ctx, "m", 0).error);
+	close(fd);
+	for (int i = 0;; i++) {
+		ASSERT(i < 300);
+		usleep(100000);
+		if (access("x.prom", F_OK))
+			continue;
+		text = told("metrics", option);
+		if (strstr(text,
+			   "\novltreed_errors_total{errno=\"EBUSY\"} 1\n"))
+			break;
+	}
+	ASSERT(strstr(text, "\novltreed_done_total{kind=\"attach\"} 1\n"));
+	ASSERT(strstr(text, "\novltreed_batch_size_count 2\n"));
+	ASSERT(strstr(text, "\novltreed_hold_seconds_count 2\n"));
+	ASSERT(strstr(text, "\novltree_attached_total 1\n"));
+	/* A family may be there once. */
+	text = strstr(text, "# TYPE ovltree_daemon ");
+	ASSERT(text && !strstr(text + 1, "# TYPE ovltree_daemon "));
+	/* Without a daemon they are of the past. */
+	end_daemon(SIGTERM, 0);
+	ASSERT(!strstr(told("metrics", option), "ovltreed_"));
+	ASSERT(!umount2("m", 0));
 	teardown();
 }
 
@@ -1564,6 +1607,7 @@ static const struct test tests[] = {
 	TEST(cancelled),
 	TEST(monitored),
 	TEST(shown),
+	TEST(shown_metrics),
 	TEST(many_processes),
 	TEST(killed),
 	TEST(flat_memory),
