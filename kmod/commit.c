@@ -125,6 +125,7 @@ int ovlt_commit_detach(struct ovlt_batch *batch, struct ovlt_request *const requ
 		if (!requests[i])
 			continue;
 		commit->requests[mounts->nr] = requests[i];
+		commit->results[mounts->nr] = batch->results[i];
 		mounts->entries[mounts->nr++] = requests[i]->entry;
 	}
 
