@@ -5,16 +5,15 @@
  */
 #include "kselftest_harness.h"
 #include "common.h"
+#include "fuseserver.h"
 #include "genl.h"
 
 #include <linux/capability.h>
-#include <linux/fuse.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
@@ -32,19 +31,6 @@
 #define FUSE_MINOR 229
 #define FILE_NODE 2
 #define TEXT "#!/bin/true\n"
-
-static void reply(int fd, const struct fuse_in_header *in, int error, void *data,
-		  size_t size)
-{
-	struct fuse_out_header out = {
-		.len = sizeof(out) + size, .error = error, .unique = in->unique,
-	};
-	struct iovec parts[] = { { &out, sizeof(out) }, { data, size } };
-
-	/* Who asked may have gone meanwhile. */
-	if (writev(fd, parts, size ? 2 : 1) < 0 && errno != ENOENT)
-		_exit(1);
-}
 
 static struct fuse_attr attr_of(__u64 node)
 {

@@ -307,6 +307,49 @@ int nl_cancel(struct nl *nl, __u64 id)
 	return nl_call(nl, &request, NULL, 0);
 }
 
+/* Submit what closes its descriptors at once. */
+int nl_attach(struct nl *nl, const char *target, __u32 deadline, __u64 *id)
+{
+	int mnt_fd = ovlt_sys_fsmount("tmpfs"), target_fd = ovlt_open(target, O_PATH);
+	struct request request = attach_request(mnt_fd, target_fd);
+	int ret;
+
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, deadline);
+	ret = nl_submit(nl, &request, id);
+	close(target_fd);
+	close(mnt_fd);
+	return ret;
+}
+
+int nl_detach(struct nl *nl, __u64 mnt_id, __u32 flags, __u32 deadline, __u64 *id)
+{
+	struct request request = detach_request(mnt_id, flags);
+
+	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, deadline);
+	return nl_submit(nl, &request, id);
+}
+
+/* ATTACH of one request: 0 or the entry's error */
+int commit_attach(int dev, __u64 id)
+{
+	struct ovltree_attach entry = attach_entry(id);
+	struct ovltree_result result;
+	int ret = ovlt_attach(dev, 0, &entry, 1, &result);
+
+	return ret < 0 ? ret : result.error;
+}
+
+int commit_detach(int dev, __u64 id)
+{
+	struct ovltree_detach entry = detach_entry(id);
+	struct ovltree_result result;
+	int ret = ovlt_detach(dev, &entry, 1, &result);
+
+	if (ret >= 0 && result.fd != -1)
+		ovlt_die("a descriptor of a detach");
+	return ret < 0 ? ret : result.error;
+}
+
 /*
  * The daemon
  */

@@ -148,6 +148,10 @@ struct request attach_request(int mnt_fd, int target_fd);
 struct request detach_request(__u64 mnt_id, __u32 flags);
 int nl_submit(struct nl *nl, struct request *request, __u64 *id);
 int nl_cancel(struct nl *nl, __u64 id);
+int nl_attach(struct nl *nl, const char *target, __u32 deadline, __u64 *id);
+int nl_detach(struct nl *nl, __u64 mnt_id, __u32 flags, __u32 deadline, __u64 *id);
+int commit_attach(int dev, __u64 id);
+int commit_detach(int dev, __u64 id);
 
 /* Entries of a batch that commit a request */
 static inline struct ovltree_attach attach_entry(__u64 id)

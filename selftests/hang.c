@@ -5,14 +5,13 @@
  */
 #include "kselftest_harness.h"
 #include "common.h"
+#include "fuseserver.h"
 #include "genl.h"
 
-#include <linux/fuse.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 
 #undef TEST_TIMEOUT_DEFAULT
@@ -41,18 +40,6 @@ static void disk_wait(struct disk *disk)
 		usleep(1000);
 	}
 	disk->waiting = false;
-}
-
-static void reply(int fd, const struct fuse_in_header *in, int error, void *data,
-		  size_t size)
-{
-	struct fuse_out_header out = {
-		.len = sizeof(out) + size, .error = error, .unique = in->unique,
-	};
-	struct iovec parts[] = { { &out, sizeof(out) }, { data, size } };
-
-	if (writev(fd, parts, size ? 2 : 1) < 0 && errno != ENOENT)
-		_exit(1);
 }
 
 static void serve_attr(int fd, const struct fuse_in_header *in, int image)
@@ -242,41 +229,7 @@ FIXTURE_TEARDOWN(hang)
 
 static int submit_detach(struct nl *nl, const char *target, __u32 deadline, __u64 *id)
 {
-	struct request request = detach_request(ovlt_mount_id(AT_FDCWD, target), 0);
-
-	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, deadline);
-	return nl_submit(nl, &request, id);
-}
-
-static int submit_attach(struct nl *nl, const char *target, __u32 deadline, __u64 *id)
-{
-	int mnt_fd = ovlt_sys_fsmount("tmpfs"), target_fd = ovlt_open(target, O_PATH);
-	struct request request = attach_request(mnt_fd, target_fd);
-	int ret;
-
-	put_u32(&request, OVLTREE_A_REQUEST_DEADLINE_MS, deadline);
-	ret = nl_submit(nl, &request, id);
-	close(target_fd);
-	close(mnt_fd);
-	return ret;
-}
-
-static int commit_detach(int dev, __u64 id)
-{
-	struct ovltree_detach entry = detach_entry(id);
-	struct ovltree_result result;
-	int ret = ovlt_detach(dev, &entry, 1, &result);
-
-	return ret < 0 ? ret : result.error;
-}
-
-static int commit_attach(int dev, __u64 id)
-{
-	struct ovltree_attach entry = attach_entry(id);
-	struct ovltree_result result;
-	int ret = ovlt_attach(dev, 0, &entry, 1, &result);
-
-	return ret < 0 ? ret : result.error;
+	return nl_detach(nl, ovlt_mount_id(AT_FDCWD, target), 0, deadline, id);
 }
 
 static void request(struct __test_metadata *_metadata, struct stage *stage,
@@ -298,7 +251,7 @@ static void request(struct __test_metadata *_metadata, struct stage *stage,
 	EXPECT_DONE(0, detach, nl_event(&stage->client));
 	/* Its superblock is gone. */
 	EXPECT_EQ(0, ovlt_sys_umount("well", 0));
-	ASSERT_EQ(0, submit_attach(&stage->client, "t2", ms, &attach));
+	ASSERT_EQ(0, nl_attach(&stage->client, "t2", ms, &attach));
 	if (!deadline)
 		EXPECT_EQ(0, commit_attach(stage->room.dev, attach));
 	EXPECT_DONE(0, attach, nl_event(&stage->client));
