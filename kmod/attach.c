@@ -267,7 +267,7 @@ static int attach_prepare(struct ovlt_batch *batch, struct mnt_batch *mounts,
 }
 
 static int attach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
-			 u64 prepare_ns)
+			 struct ovlt_request *const requests[], u64 prepare_ns)
 {
 	int err;
 
@@ -280,6 +280,7 @@ static int attach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
 		ovlt_attach_report(&batch->results[i], &mounts->entries[i]);
 	trace_ovltree_committed(mounts->nr, ovlt_batch_succeeded(batch),
 				mounts->wait_ns, mounts->hold_ns);
+	ovlt_netlink_mounts(OVLTREE_CMD_ATTACHED, mounts, requests);
 	return 0;
 }
 
@@ -306,7 +307,8 @@ static int attach_batch(struct ovlt_batch *batch)
 	if (refused)
 		ovlt_batch_cancel(batch);
 	else
-		err = attach_commit(batch, &mounts, ktime_get_ns() - start);
+		err = attach_commit(batch, &mounts, requests,
+				    ktime_get_ns() - start);
 	/* Nobody sees these results but the requests, which wait again */
 	if (err)
 		ovlt_batch_cancel(batch);

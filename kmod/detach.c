@@ -148,8 +148,10 @@ static int detach_commit(struct ovlt_batch *batch, struct mnt_batch *mounts,
 	err = mnt_batch_check_detach(mounts) ?: ovlt_commit_detach(batch, requests);
 	if (err)
 		return err;
-	if (count_good(mounts))
+	if (count_good(mounts)) {
 		detach_own(batch, mounts);
+		ovlt_netlink_mounts(OVLTREE_CMD_DETACHED, mounts, requests);
+	}
 	for (unsigned int i = 0; i < mounts->nr; i++) {
 		if (!requests[i])
 			ovlt_detach_report(&batch->results[i], &mounts->entries[i]);

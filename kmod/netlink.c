@@ -173,6 +173,18 @@ static int put_done(struct sk_buff *skb, const struct ovlt_request *request,
 	return 0;
 }
 
+static int put_mount(struct sk_buff *skb, u64 mnt_id,
+		     const struct mnt_batch *batch, const struct ovlt_queue *queue)
+{
+	if (put_u64(skb, OVLTREE_A_REQUEST_MNT_ID, mnt_id) ||
+	    put_u64(skb, OVLTREE_A_REQUEST_CGROUP_ID, ovlt_current_cgroup_id()) ||
+	    put_u64(skb, OVLTREE_A_REQUEST_WAIT, batch->wait_ns) ||
+	    put_u64(skb, OVLTREE_A_REQUEST_HOLD, batch->hold_ns) ||
+	    put_u64(skb, OVLTREE_A_REQUEST_SEQ, queue->seq))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static int put_batch(struct sk_buff *skb, const struct ovlt_queue *queue)
 {
 	const struct ovlt_stats *stats = &queue->stats;
@@ -347,6 +359,44 @@ void ovlt_netlink_daemon_gone(struct ovlt_queue *queue)
 	err = nla_put_u32(skb, OVLTREE_A_STATS_QUEUED, queue->nr_waiting) ?:
 	      put_stat(skb, OVLTREE_A_STATS_SEQ, queue->seq);
 	event_send(queue, skb, err, OVLTREE_NLGRP_MONITOR, 0);
+}
+
+static void netlink_mount(struct ovlt_queue *queue, u8 cmd, u64 mnt_id,
+			  const struct mnt_batch *batch)
+{
+	struct sk_buff *skb;
+
+	queue->seq++;
+	skb = event_new(cmd, size_u64(5));
+	if (skb)
+		event_send(queue, skb, put_mount(skb, mnt_id, batch, queue),
+			   OVLTREE_NLGRP_MONITOR, 0);
+}
+
+/**
+ * ovlt_netlink_mounts - tell the monitors what the caller did without requests
+ * @cmd: OVLTREE_CMD_ATTACHED or OVLTREE_CMD_DETACHED
+ * @batch: its mounts, when that is done
+ * @requests: for each entry its request, of which DONE tells, or NULL
+ *
+ * Context: Process context, sleeps.
+ */
+void ovlt_netlink_mounts(u8 cmd, const struct mnt_batch *batch,
+			 struct ovlt_request *const requests[])
+{
+	struct net *net = current->nsproxy->net_ns;
+	struct ovlt_queue *queue = ovlt_queue_of(net);
+
+	/* Most often there are none, and a direct call has no need of the queue. */
+	if (!genl_has_listeners(&ovltree_nl_family, net, OVLTREE_NLGRP_MONITOR))
+		return;
+	guard(mutex)(&queue->lock);
+	for (unsigned int i = 0; i < batch->nr; i++) {
+		const struct mnt_batch_entry *entry = &batch->entries[i];
+
+		if (!requests[i] && !entry->error)
+			netlink_mount(queue, cmd, entry->mnt_id, batch);
+	}
 }
 
 /*
@@ -787,6 +837,15 @@ static int dump_request(struct sk_buff *skb, struct netlink_callback *cb,
 	return dump_end(skb, hdr, put_waiting(skb, request, &reader));
 }
 
+/* Others' mounts, which have numbers, too, change nothing of what waits. */
+static u32 queue_ended(const struct ovlt_queue *queue)
+{
+	const struct ovlt_stats *stats = &queue->stats;
+
+	return stats->attached + stats->detached + stats->failed +
+	       stats->cancelled;
+}
+
 int ovltree_nl_request_get_dumpit(struct sk_buff *skb,
 				  struct netlink_callback *cb)
 {
@@ -795,7 +854,7 @@ int ovltree_nl_request_get_dumpit(struct sk_buff *skb,
 	unsigned long id;
 
 	guard(mutex)(&queue->lock);
-	cb->seq = queue->seq + 1;
+	cb->seq = queue_ended(queue) + 1;
 	xa_for_each_start(&queue->requests, id, request, cb->args[0]) {
 		if (!timerqueue_node_queued(&request->waiting))
 			continue;

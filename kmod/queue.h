@@ -212,5 +212,7 @@ void ovlt_netlink_done(const struct ovlt_request *request,
 		       const struct mnt_batch *batch, enum ovltree_reason by);
 void ovlt_netlink_batch(struct ovlt_queue *queue);
 void ovlt_netlink_daemon_gone(struct ovlt_queue *queue);
+void ovlt_netlink_mounts(u8 cmd, const struct mnt_batch *batch,
+			 struct ovlt_request *const requests[]);
 
 #endif /* _OVLTREE_QUEUE_H */

@@ -20,8 +20,7 @@ enum ovltree_kind {
 };
 
 /**
- * enum ovltree_reason - Who has committed a batch, or why there is no daemon
- *   any more.
+ * enum ovltree_reason - Who has committed a batch.
  */
 enum ovltree_reason {
 	OVLTREE_REASON_DAEMON,
@@ -114,6 +113,8 @@ enum {
 	OVLTREE_CMD_BATCH,
 	OVLTREE_CMD_DAEMON_GONE,
 	OVLTREE_CMD_LAYERSET_GET,
+	OVLTREE_CMD_ATTACHED,
+	OVLTREE_CMD_DETACHED,
 
 	__OVLTREE_CMD_MAX,
 	OVLTREE_CMD_MAX = (__OVLTREE_CMD_MAX - 1)
