@@ -18,7 +18,8 @@
 static const char *const types[] = {
 	[OVLT_EVENT_READY] = "ready", [OVLT_EVENT_DONE] = "done",
 	[OVLT_EVENT_BATCH] = "batch", [OVLT_EVENT_DAEMON_GONE] = "daemon-gone",
-	[OVLT_EVENT_LOST] = "lost",
+	[OVLT_EVENT_LOST] = "lost", [OVLT_EVENT_ATTACHED] = "attached",
+	[OVLT_EVENT_DETACHED] = "detached",
 };
 
 static const char *const reasons[] = {
@@ -59,6 +60,18 @@ static cJSON *done_json(const struct ovlt_request *request)
 	return json;
 }
 
+/* Done by somebody without a request. */
+static cJSON *mount_json(const struct ovlt_request *mount)
+{
+	cJSON *json = cJSON_CreateObject();
+
+	ctl_add_u64(json, "mnt_id", mount->mnt_id);
+	ctl_add_u64(json, "cgroup_id", mount->cgroup_id);
+	ctl_add_u64(json, "wait_ns", mount->wait_ns);
+	ctl_add_u64(json, "hold_ns", mount->hold_ns);
+	return json;
+}
+
 static cJSON *event_json(const struct ovlt_event *event)
 {
 	cJSON *json;
@@ -69,6 +82,10 @@ static cJSON *event_json(const struct ovlt_event *event)
 		break;
 	case OVLT_EVENT_DONE:
 		json = done_json(&event->request);
+		break;
+	case OVLT_EVENT_ATTACHED:
+	case OVLT_EVENT_DETACHED:
+		json = mount_json(&event->request);
 		break;
 	case OVLT_EVENT_BATCH:
 		json = cJSON_CreateObject();
@@ -107,6 +124,14 @@ static void print_done(const struct ovlt_request *request)
 	printf("%s%s\n", request->name[0] ? ", name " : "", request->name);
 }
 
+static void print_mount(const struct ovlt_request *mount)
+{
+	printf("mount %" PRIu64
+	       ", waited %.3f ms, held %.3f ms, cgroup %" PRIu64 "\n",
+	       mount->mnt_id, mount->wait_ns / 1e6, mount->hold_ns / 1e6,
+	       mount->cgroup_id);
+}
+
 static void print_event(const struct ovlt_event *event)
 {
 	const struct ovlt_stats *stats = &event->stats;
@@ -118,6 +143,10 @@ static void print_event(const struct ovlt_event *event)
 		break;
 	case OVLT_EVENT_DONE:
 		print_done(&event->request);
+		break;
+	case OVLT_EVENT_ATTACHED:
+	case OVLT_EVENT_DETACHED:
+		print_mount(&event->request);
 		break;
 	case OVLT_EVENT_BATCH:
 		printf("in all %" PRIu64 " submitted, %" PRIu64

@@ -334,6 +334,8 @@ struct ovlt_stats {
  * @OVLT_EVENT_BATCH: a batch has ended
  * @OVLT_EVENT_DAEMON_GONE: there is no daemon any more
  * @OVLT_EVENT_LOST: events were lost; dumps tell what is the case now
+ * @OVLT_EVENT_ATTACHED: somebody has attached a mount without a request
+ * @OVLT_EVENT_DETACHED: somebody has detached one
  */
 enum ovlt_event_type {
 	OVLT_EVENT_READY,
@@ -341,13 +343,16 @@ enum ovlt_event_type {
 	OVLT_EVENT_BATCH,
 	OVLT_EVENT_DAEMON_GONE,
 	OVLT_EVENT_LOST,
+	OVLT_EVENT_ATTACHED,
+	OVLT_EVENT_DETACHED,
 };
 
 /**
  * struct ovlt_event - an event
  * @type: enum ovlt_event_type
  * @seq: its number, 0 if it has none
- * @request: of OVLT_EVENT_READY and OVLT_EVENT_DONE
+ * @request: of OVLT_EVENT_READY and OVLT_EVENT_DONE; of OVLT_EVENT_ATTACHED and
+ *	OVLT_EVENT_DETACHED its mnt_id, cgroup_id, wait_ns and hold_ns
  * @stats: of OVLT_EVENT_BATCH and OVLT_EVENT_DAEMON_GONE, as far as they tell
  */
 struct ovlt_event {

@@ -132,6 +132,14 @@ static int take_event(void *data, struct nlmsghdr *hdr)
 		event.type = OVLT_EVENT_DONE;
 		err = ovlt_nl_parse_request(hdr, &event.request, &event.seq);
 		break;
+	case OVLTREE_CMD_ATTACHED:
+		event.type = OVLT_EVENT_ATTACHED;
+		err = ovlt_nl_parse_request(hdr, &event.request, &event.seq);
+		break;
+	case OVLTREE_CMD_DETACHED:
+		event.type = OVLT_EVENT_DETACHED;
+		err = ovlt_nl_parse_request(hdr, &event.request, &event.seq);
+		break;
 	case OVLTREE_CMD_BATCH:
 	case OVLTREE_CMD_DAEMON_GONE:
 		event.type = genl->cmd == OVLTREE_CMD_BATCH ?

@@ -480,6 +480,14 @@ static void monitored(void)
 	end_daemon(SIGTERM, 0);
 	wait_for_line("json", "{\"queued\":0,\"event\":\"daemon-gone\",", "");
 	wait_for_line("text", "daemon-gone 0 wait", "");
+	/* Now the ioctl is called directly. */
+	ASSERT_OK(attach_options("m"));
+	ASSERT_OK(detach(ctx, "m", 0));
+	line = wait_for_line("json", "{\"mnt_id\":", "\"event\":\"detached\"");
+	ASSERT_STR("mnt_id cgroup_id wait_ns hold_ns event seq", names_in(line));
+	wait_for_line("json", "{\"mnt_id\":", "\"event\":\"attached\"");
+	wait_for_line("text", "attached mount ", " ms, cgroup ");
+	wait_for_line("text", "detached mount ", " ms, cgroup ");
 	ASSERT(!kill(json, SIGTERM) && !kill(text, SIGTERM));
 	ASSERT_EQ(SIGTERM + 128, status_of(json));
 	ASSERT_EQ(SIGTERM + 128, status_of(text));
