@@ -526,6 +526,20 @@ TEST_F(faults, detach)
 	sweep_detach(_metadata, self);
 }
 
+/* Whether a monitor can be told makes no difference. */
+TEST_F(faults, monitored)
+{
+	struct nl monitor;
+
+	nl_open(&monitor);
+	ASSERT_EQ(0, nl_join(&monitor, true));
+	self->free_fd = free_fd();
+	sweep_attach(_metadata, self, false);
+	sweep_again(&self->sweep);
+	sweep_detach(_metadata, self);
+	nl_close(&monitor);
+}
+
 /* Who is told of a failure has no descriptor, whatever its results say. */
 static void expect_files(struct __test_metadata *_metadata,
 			 const struct _test_data_faults *self, int ret)

@@ -786,6 +786,107 @@ TEST_F(netlink, events_without_gaps)
 	EXPECT_EQ(20, STAT(&self->monitor, SEQ));
 }
 
+/*
+ * What is done without a request
+ */
+
+#define EXPECT_MOUNT(cmd_, mnt_id_, seq_) do { \
+	const struct msg __msg = nl_event(&self->monitor); \
+	EXPECT_EQ(cmd_, __msg.cmd); \
+	EXPECT_EQ(mnt_id_, __msg.value[OVLTREE_A_REQUEST_MNT_ID]); \
+	EXPECT_EQ(seq_, __msg.value[OVLTREE_A_REQUEST_SEQ]); \
+	EXPECT_NE(0, __msg.value[OVLTREE_A_REQUEST_CGROUP_ID]); \
+	EXPECT_LT(0, __msg.value[OVLTREE_A_REQUEST_HOLD]); \
+	EXPECT_EQ(0, __msg.value[OVLTREE_A_REQUEST_ID]); \
+} while (0)
+
+TEST_F(netlink, attached_and_detached)
+{
+	struct ovltree_attach attach[3] = {
+		ovlt_entry_tree(ovlt_simple_tree(), "t0"),
+		ovlt_entry_tree(ovlt_simple_tree(), "nowhere"),
+		ovlt_entry_tree(ovlt_simple_tree(), "t1"),
+	};
+	struct ovltree_detach detach[3] = {
+		ovlt_entry_path("t1", 0),
+		ovlt_entry_path("t2", 0),
+		{ .flags = OVLTREE_DETACH_ID },
+	};
+
+	EXPECT_EQ(2, ovlt_attach(self->room.dev, 0, attach, 3, self->results));
+	EXPECT_MOUNT(OVLTREE_CMD_ATTACHED, self->results[0].mnt_id, 1);
+	EXPECT_MOUNT(OVLTREE_CMD_ATTACHED, self->results[2].mnt_id, 2);
+	EXPECT_NE(self->results[0].mnt_id, self->results[2].mnt_id);
+
+	detach[2].mnt_id = ovlt_mount_id(AT_FDCWD, "t0");
+	self->id = ovlt_mount_id(AT_FDCWD, "t1");
+	EXPECT_EQ(2, ovlt_detach(self->room.dev, detach, 3, self->results));
+	EXPECT_MOUNT(OVLTREE_CMD_DETACHED, self->id, 3);
+	EXPECT_MOUNT(OVLTREE_CMD_DETACHED, detach[2].mnt_id, 4);
+
+	EXPECT_EQ(-EAGAIN, nl_no_event(&self->monitor));
+	EXPECT_EQ(-EAGAIN, nl_no_event(&self->daemon));
+}
+
+/* A batch that comes to nothing has nothing to tell. */
+TEST_F(netlink, attached_all_or_nothing)
+{
+	struct ovltree_attach entries[2] = {
+		ovlt_entry_tree(ovlt_simple_tree(), "t0"),
+		ovlt_entry_tree(ovlt_simple_tree(), "l0/f"),
+	};
+
+	EXPECT_EQ(0, ovlt_attach(self->room.dev, OVLTREE_BATCH_ALL, entries, 2,
+				 self->results));
+	EXPECT_EQ(-EAGAIN, nl_no_event(&self->monitor));
+}
+
+/* Of a request DONE tells. */
+TEST_F(netlink, attached_beside_requests)
+{
+	struct ovltree_attach attach[2] = { ovlt_entry_tree(ovlt_simple_tree(), "t0") };
+	struct ovltree_detach detach[2] = { ovlt_entry_path("t0", 0) };
+	unsigned int seen = 0;
+	__u64 mine, theirs;
+
+	ASSERT_EQ(0, nl_attach(&self->client, "t1", LONG, &self->id));
+	attach[1] = attach_entry(self->id);
+	EXPECT_EQ(2, ovlt_attach(self->room.dev, 0, attach, 2, self->results));
+	mine = self->results[0].mnt_id;
+	theirs = self->results[1].mnt_id;
+	EXPECT_MOUNT(OVLTREE_CMD_ATTACHED, mine, 1);
+	EXPECT_DONE(0, self->id, nl_event(&self->monitor));
+	EXPECT_EQ(OVLTREE_CMD_BATCH, nl_event(&self->monitor).cmd);
+
+	ASSERT_EQ(0, nl_detach(&self->client, theirs, 0, LONG, &self->id));
+	detach[1] = detach_entry(self->id);
+	EXPECT_EQ(2, ovlt_detach(self->room.dev, detach, 2, self->results));
+	for (int i = 0; i < 3; i++) {
+		const struct msg msg = nl_event(&self->monitor);
+
+		seen |= 1 << msg.cmd;
+		if (msg.cmd == OVLTREE_CMD_BATCH)
+			continue;
+		EXPECT_EQ(msg.cmd == OVLTREE_CMD_DONE ? theirs : mine,
+			  msg.value[OVLTREE_A_REQUEST_MNT_ID]);
+	}
+	EXPECT_EQ(1 << OVLTREE_CMD_DETACHED | 1 << OVLTREE_CMD_DONE |
+		  1 << OVLTREE_CMD_BATCH, seen);
+	EXPECT_EQ(-EAGAIN, nl_no_event(&self->monitor));
+}
+
+/* Whoever listens later has missed nothing. */
+TEST_F(netlink, attached_and_nobody_listens)
+{
+	nl_close(&self->monitor);
+	nl_open(&self->monitor);
+	EXPECT_EQ(0, ovlt_attach_one(self->room.dev, ovlt_simple_tree(), "t0"));
+	EXPECT_EQ(0, STAT(&self->monitor, SEQ));
+	ASSERT_EQ(0, nl_join(&self->monitor, true));
+	EXPECT_EQ(0, ovlt_attach_one(self->room.dev, ovlt_simple_tree(), "t1"));
+	EXPECT_MOUNT(OVLTREE_CMD_ATTACHED, ovlt_mount_id(AT_FDCWD, "t1"), 1);
+}
+
 TEST_F(netlink, events_lost)
 {
 	unsigned int seq = 0, lost = 0;
