@@ -222,7 +222,8 @@ uint64_t server_due(const struct server *server)
 			 batch_bound(&limits));
 }
 
-static void count_result(struct server *server, unsigned int kind,
+/* Returns whether it was in the batch at all. */
+static bool count_result(struct server *server, unsigned int kind,
 			 const struct ovlt_result *result)
 {
 	int err = -result->error;
@@ -232,12 +233,14 @@ static void count_result(struct server *server, unsigned int kind,
 	} else if (err == ENOENT && result->field == OVLTREE_FIELD_ID) {
 		/* Taken back, or committed by the kernel. */
 		server->metrics.gone++;
+		return false;
 	} else {
 		server->metrics.failed[err < 256 ? err : 255]++;
 		log_msg(LOG_INFO, "%s: %s%s%s", common_kind_name(kind),
 			result->message, result->message[0] ? ": " : "",
 			strerror(err));
 	}
+	return true;
 }
 
 static const struct waiting *find_of_kind(const struct server *server,
@@ -254,7 +257,7 @@ static int commit(struct server *server, struct ovlt_ctx *ctx,
 {
 	struct ovlt_batch *batch = ovlt_batch_new(ctx, 0);
 	uint64_t now = now_ns(), wait, hold;
-	unsigned int taken;
+	unsigned int taken, nr_committed = 0;
 	int err = 0;
 
 	if (!batch)
@@ -269,8 +272,6 @@ static int commit(struct server *server, struct ovlt_ctx *ctx,
 	if (err < 0 || !taken)
 		goto out;
 	ovlt_batch_get_times(batch, &wait, &hold);
-	metrics_batch(&server->metrics, kind, taken, wait, hold);
-	server->cost = batch_learn(server->cost, taken, hold);
 	log_msg(LOG_DEBUG, "%s %u, %d failed, held the locks for %llu us",
 		common_kind_name(kind), taken, err,
 		(unsigned long long)hold / 1000);
@@ -284,7 +285,11 @@ static int commit(struct server *server, struct ovlt_ctx *ctx,
 		queue_remove(&server->queue, ids[i]);
 	}
 	for (unsigned int i = 0; i < taken; i++)
-		count_result(server, kind, ovlt_batch_get_result(batch, i));
+		nr_committed += count_result(server, kind,
+					     ovlt_batch_get_result(batch, i));
+	if (nr_committed)
+		metrics_batch(&server->metrics, kind, nr_committed, wait, hold);
+	server->cost = batch_learn(server->cost, nr_committed, hold);
 out:
 	ovlt_batch_unref(batch);
 	return err < 0 ? err : 0;

@@ -647,6 +647,29 @@ static void shown_metrics(void)
 	teardown();
 }
 
+/* What is taken back before its batch begins is in none. */
+static void metrics_of_cancelled(void)
+{
+	char *text = NULL;
+
+	setup(fmt("metrics_interval_s = 1\nmetrics_file = %s\n", at("x.prom")));
+	start_daemon();
+	/* Where it looks at the counters first it never hears of the request. */
+	for (int i = 0; !text || strstr(text, "\novltreed_gone_total 0\n"); i++) {
+		ASSERT(i < 300);
+		ASSERT(!kill(server, SIGSTOP));
+		ASSERT_EQ(0, ovlt_queue_cancel(queue, submit("m", 60000)));
+		ASSERT(!kill(server, SIGCONT));
+		usleep(100000);
+		free(text);
+		text = access("x.prom", F_OK) ? NULL : read_all("x.prom");
+	}
+	ASSERT(strstr(text, "\novltreed_batches_total{kind=\"attach\"} 0\n"));
+	ASSERT(strstr(text, "\novltreed_batch_size_count 0\n"));
+	free(text);
+	teardown();
+}
+
 static unsigned long long now_ms(void)
 {
 	struct timespec now;
@@ -1616,6 +1639,7 @@ static const struct test tests[] = {
 	TEST(monitored),
 	TEST(shown),
 	TEST(shown_metrics),
+	TEST(metrics_of_cancelled),
 	TEST(many_processes),
 	TEST(killed),
 	TEST(flat_memory),
