@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 
 #include "private.h"
+#include "quoting.h"
 
 /* Options of the mount rather than of the file system. */
 struct flag {
@@ -56,48 +57,6 @@ static const char *const userspace[] = {
 	"noowner",  "group",  "nogroup", "silent",  "loud",
 };
 
-/* Cuts the first option off at a comma that is neither escaped nor quoted. */
-static char *next_option(char **rest)
-{
-	char *option = *rest;
-	bool quoted = false;
-	char *p;
-
-	for (p = option; *p && (quoted || *p != ','); p++) {
-		if (*p == '"')
-			quoted = !quoted;
-		else if (*p == '\\' && p[1])
-			p++;
-	}
-	*rest = *p ? p + 1 : NULL;
-	*p = '\0';
-	return option;
-}
-
-/* Only quotes around the whole value are syntax. */
-static char *unquote(char *value)
-{
-	size_t len = strlen(value);
-
-	if (len < 2 || value[0] != '"' || value[len - 1] != '"')
-		return value;
-	value[len - 1] = '\0';
-	return value + 1;
-}
-
-/* As overlayfs does: a backslash takes away the meaning of what follows. */
-static void unescape(char *s)
-{
-	char *d = s;
-
-	for (; *s; s++) {
-		if (*s == '\\' && s[1])
-			s++;
-		*d++ = *s;
-	}
-	*d = '\0';
-}
-
 /* A layer after "::" is a data-only one. */
 static int add_lowerdir(struct ovlt_tree *tree, char *value)
 {
@@ -124,8 +83,8 @@ static int add_lowerdir(struct ovlt_tree *tree, char *value)
 			return ovlt_tree_fail(
 				tree, -EINVAL,
 				"lowerdir has an empty name in it");
-		unescape(layer);
-		err = ovlt_tree_add_lower(tree, AT_FDCWD, layer, kind);
+		err = ovlt_tree_add_lower(tree, AT_FDCWD,
+					  quoting_unescape(layer), kind);
 		if (err)
 			return err;
 		layer = next;
@@ -136,26 +95,23 @@ static int add_lowerdir(struct ovlt_tree *tree, char *value)
 
 static int add_lower(struct ovlt_tree *tree, char *value)
 {
-	unescape(value);
-	return ovlt_tree_add_lower(tree, AT_FDCWD, value, 0);
+	return ovlt_tree_add_lower(tree, AT_FDCWD, quoting_unescape(value), 0);
 }
 
 static int add_data(struct ovlt_tree *tree, char *value)
 {
-	unescape(value);
-	return ovlt_tree_add_lower(tree, AT_FDCWD, value, OVLT_DATA);
+	return ovlt_tree_add_lower(tree, AT_FDCWD, quoting_unescape(value),
+				   OVLT_DATA);
 }
 
 static int set_upper(struct ovlt_tree *tree, char *value)
 {
-	unescape(value);
-	return ovlt_tree_set_upper(tree, AT_FDCWD, value, 0);
+	return ovlt_tree_set_upper(tree, AT_FDCWD, quoting_unescape(value), 0);
 }
 
 static int set_work(struct ovlt_tree *tree, char *value)
 {
-	unescape(value);
-	return ovlt_tree_set_work(tree, AT_FDCWD, value, 0);
+	return ovlt_tree_set_work(tree, AT_FDCWD, quoting_unescape(value), 0);
 }
 
 static int set_layerset_fd(struct ovlt_tree *tree, char *value)
@@ -225,7 +181,7 @@ static int parse_option(struct ovlt_tree *tree, char *option)
 
 	if (value) {
 		*value++ = '\0';
-		value = unquote(value);
+		value = quoting_strip(value);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
 		if (strcmp(option, values[i].name))
@@ -284,7 +240,7 @@ OVLT_EXPORT int ovlt_tree_parse_options(struct ovlt_tree *tree,
 	int err = copy ? 0 : -ENOMEM;
 
 	while (rest && !err) {
-		char *option = next_option(&rest);
+		char *option = quoting_next(&rest, ',');
 
 		if (*option)
 			err = parse_option(tree, option);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "mount.h"
+#include "quoting.h"
 
 static int refuse(struct options *options, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -42,75 +43,29 @@ static void words_clear(struct words *words)
 	free(words->word);
 }
 
-/*
- * Cuts the first part off at a separator that is not escaped, and if it is a
- * comma not quoted either, as the library does.
- */
-static char *next_part(char **rest, char separator)
-{
-	char *part = *rest;
-	bool quoted = false;
-	char *p;
-
-	for (p = part; *p && (quoted || *p != separator); p++) {
-		if (*p == '"' && separator == ',')
-			quoted = !quoted;
-		else if (*p == '\\' && p[1])
-			p++;
-	}
-	*rest = *p ? p + 1 : NULL;
-	*p = '\0';
-	return part;
-}
-
-/* Only quotes around the whole value are syntax. */
-static char *unquote(char *value)
-{
-	size_t len = value ? strlen(value) : 0;
-
-	if (len >= 2 && value[0] == '"' && value[len - 1] == '"') {
-		value[len - 1] = '\0';
-		memmove(value, value + 1, len - 1);
-	}
-	return value;
-}
-
-/* The path that a layer's name stands for. */
-static char *layer_path(char *name)
-{
-	char *d = name;
-
-	for (char *s = name; *s; s++) {
-		if (*s == '\\' && s[1])
-			s++;
-		*d++ = *s;
-	}
-	*d = '\0';
-	return name;
-}
-
 static int note_lowerdir(struct options *options, char *value)
 {
 	int err = 0;
 
 	while (value && !err) {
-		char *name = next_part(&value, ':');
+		char *name = quoting_next(&value, ':');
 
 		if (*name)
-			err = words_add(&options->lower, layer_path(name));
+			err = words_add(&options->lower,
+					quoting_unescape(name));
 	}
 	return err;
 }
 
 static int note_lower(struct options *options, char *value)
 {
-	return words_add(&options->lower, layer_path(value));
+	return words_add(&options->lower, quoting_unescape(value));
 }
 
 static int note_upper(struct options *options, char *value)
 {
 	free(options->upper);
-	options->upper = strdup(layer_path(value));
+	options->upper = strdup(quoting_unescape(value));
 	return options->upper ? 0 : -ENOMEM;
 }
 
@@ -139,7 +94,8 @@ static int add_note(struct options *options, const char *option)
 		    strncmp(option, notes[i].name, len))
 			continue;
 		copy = strdup(value + 1);
-		err = copy ? notes[i].note(options, unquote(copy)) : -ENOMEM;
+		err = copy ? notes[i].note(options, quoting_strip(copy)) :
+			     -ENOMEM;
 		free(copy);
 	}
 	return err;
@@ -223,8 +179,11 @@ static int set_idmap(struct options *options, const char *name,
 	if (!value || !*value)
 		return refuse(options, "%s needs a value", name);
 	free(options->idmap);
-	options->idmap = unquote(strdup(value));
-	return options->idmap ? 0 : -ENOMEM;
+	options->idmap = strdup(value);
+	if (!options->idmap)
+		return -ENOMEM;
+	quoting_strip(options->idmap);
+	return 0;
 }
 
 /*
@@ -285,7 +244,7 @@ int options_parse(struct options *options, const char *text)
 	int err = copy ? 0 : -ENOMEM;
 
 	while (rest && !err) {
-		char *option = next_part(&rest, ',');
+		char *option = quoting_next(&rest, ',');
 
 		if (*option)
 			err = parse_option(options, option);
