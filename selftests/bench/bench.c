@@ -29,6 +29,7 @@ static const struct peer *const peers[] = {
 
 static const struct pass *const passes[] = {
 	&pass_time,
+	&pass_instructions,
 	&pass_watch,
 	&pass_read,
 	&pass_locks,
@@ -38,7 +39,8 @@ static const char usage[] =
 	"usage: bench [--containers N] [--layers N] [--threads N,N...]\n"
 	"             [--peers NAME,NAME...] [--repeats N] [--limit SECONDS]\n"
 	"             [--device EXT4] [--output FILE] PASS...\n"
-	"passes: time, watch, read, locks (the last needs CONFIG_LOCK_STAT)\n"
+	"passes: time, watch, read, locks (this one needs CONFIG_LOCK_STAT), and\n"
+	"instructions, for a machine whose clock counts them as nanoseconds\n"
 	"More threads than containers are left out. A peer gets fewer rounds in a\n"
 	"pass when these take longer than the limit.\n";
 

@@ -144,7 +144,7 @@ struct pass {
 	void (*both)(double values[NR_PHASES][MAX_FIGURES]);
 };
 
-extern const struct pass pass_time, pass_watch, pass_read, pass_locks;
+extern const struct pass pass_time, pass_instructions, pass_watch, pass_read, pass_locks;
 
 /* How long to go on: up to @repeats rounds, none begun after @limit seconds. */
 struct effort {

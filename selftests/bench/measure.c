@@ -100,6 +100,9 @@ static void worker_start(struct worker *worker, bool process)
 	if (pid < 0)
 		err(1, "fork");
 	if (!pid) {
+		/* Who has run for a while has its memory to itself. */
+		if (mlockall(MCL_CURRENT))
+			err(1, "mlockall");
 		worker_run(worker);
 		_exit(0);
 	}
