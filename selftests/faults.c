@@ -657,6 +657,24 @@ static int receive(int sock, int cmd, int type, __u64 *number)
 	return err;
 }
 
+/* How a command ended that was sent, if it was; -ENOBUFS if that isn't known. */
+static int command(int sock, int sent)
+{
+	__u64 ignored;
+
+	return sent ?: receive(sock, 0, 0, &ignored);
+}
+
+static void expect_command(struct __test_metadata *_metadata,
+			   const struct _test_data_faults *self, int err, bool done)
+{
+	if (err == -ENOBUFS)
+		return;
+	EXPECT_EQ(!err, done);
+	if (err)
+		expect_reason(_metadata, self, err);
+}
+
 static int netlink_open(void)
 {
 	struct sockaddr_nl addr = { .nl_family = AF_NETLINK };
@@ -859,6 +877,54 @@ TEST_F(faults, attach_requests_all_or_nothing)
 {
 	serve(_metadata, self);
 	sweep_attach_requests(_metadata, self, true);
+}
+
+/* Who hears that it has taken a request back has; it is told if it hasn't. */
+TEST_F(faults, cancel)
+{
+	serve(_metadata, self);
+	SWEEP() {
+		struct ovltree_attach requests[NR];
+		struct request message;
+		bool gone;
+		int err;
+
+		submit_all(_metadata, self, requests);
+		message = message_new(self->family, OVLTREE_CMD_CANCEL);
+		put_u64(&message, OVLTREE_A_REQUEST_ID, requests[0].id);
+		err = command(self->submitter, WITH_FAULT(message_send(self->submitter,
+								       &message)));
+		EXPECT_LE(NR - 1, ovlt_attach(self->room.dev, 0, requests, NR,
+					      self->results));
+		gone = self->results[0].error == -ENOENT;
+		expect_command(_metadata, self, err, gone);
+		EXPECT_EQ(!gone, is_attached(self, 0));
+		EXPECT_TRUE(is_attached(self, 1));
+		unmount_all(_metadata, self);
+		command(self->submitter, 0);
+	}
+}
+
+TEST_F(faults, serve)
+{
+	serve(_metadata, self);
+	close(self->daemon);
+	self->free_fd = free_fd();
+	SWEEP() {
+		struct request message = message_new(self->family, OVLTREE_CMD_SERVE);
+		int other, err;
+
+		self->daemon = netlink_open();
+		err = command(self->daemon, WITH_FAULT(message_send(self->daemon,
+								    &message)));
+		other = netlink_open();
+		expect_command(_metadata, self, err,
+			       command(other, message_send(other, &message)) == -EBUSY);
+		close(other);
+		close(self->daemon);
+		expect_clean(_metadata, self);
+	}
+	self->daemon = -1;
 }
 
 /*
