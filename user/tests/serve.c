@@ -746,6 +746,22 @@ static unsigned int count_of(const char *name, unsigned int otherwise)
 	return text ? strtoul(text, NULL, 10) : otherwise;
 }
 
+/* Each of @ids, which are used up, ends once: well, and by the daemon. */
+static void expect_ends(uint64_t *ids, int nr)
+{
+	for (int i = 0; i < nr; i++) {
+		struct ovlt_request request = ended();
+		int n = 0;
+
+		while (n < nr && ids[n] != request.id)
+			n++;
+		ASSERT(n < nr);
+		ids[n] = 0;
+		ASSERT_EQ(0, request.error);
+		ASSERT_EQ(OVLTREE_REASON_DAEMON, request.committed_by);
+	}
+}
+
 static void nap_ns(long ns)
 {
 	const struct timespec span = { ns / 1000000000, ns % 1000000000 };
@@ -776,7 +792,6 @@ static void killed(void)
 	}
 	srandom(1);
 	for (unsigned int round = 0; round < rounds; round++) {
-		bool seen[NR] = { false };
 		unsigned int queued;
 
 		start_daemon();
@@ -805,17 +820,7 @@ static void killed(void)
 		else if (!queued && nap > MAX_NAP_NS / 10000)
 			nap -= nap / 4;
 		start_daemon();
-		for (int i = 0; i < NR; i++) {
-			struct ovlt_request request = ended();
-			int n = 0;
-
-			while (n < NR && ids[n] != request.id)
-				n++;
-			ASSERT(n < NR && !seen[n]);
-			seen[n] = true;
-			ASSERT_EQ(0, request.error);
-			ASSERT_EQ(OVLTREE_REASON_DAEMON, request.committed_by);
-		}
+		expect_ends(ids, NR);
 		for (int i = 0; i < NR; i++) {
 			ASSERT_EQ(1, mounts_at(target[i]));
 			ASSERT_OK(detach(ctx, target[i], 0));
@@ -1339,6 +1344,117 @@ static void lost_events(void)
 	teardown();
 }
 
+/*
+ * How many events the daemon's sockets had no room for. The lower bits of a port
+ * are the process, by libnl's custom.
+ */
+static unsigned long server_drops(void)
+{
+	const unsigned int mask = (1 << 22) - 1;
+	char *text = read_all("/proc/self/net/netlink");
+	unsigned long drops, sum = 0;
+	unsigned int port;
+
+	for (char *line = text; (line = strchr(line, '\n')); line++)
+		if (sscanf(line, "%*s %*d %u %*s %*d %*d %*d %*d %lu", &port,
+			   &drops) == 2 &&
+		    (port & mask) == (unsigned int)server)
+			sum += drops;
+	free(text);
+	return sum;
+}
+
+/* Requests that come and go until the daemon, which is stopped, misses some. */
+static unsigned int overflow(void)
+{
+	enum { PART = 256, MAX = 1 << 17 };
+	int fd = prepare();
+	unsigned int nr = 0;
+	uint64_t id;
+
+	while (nr % PART || !server_drops()) {
+		ASSERT(nr++ < MAX);
+		ASSERT_EQ(0, submit_fd(fd, "m", 60000, &id));
+		ASSERT_EQ(0, ovlt_queue_cancel(queue, id));
+	}
+	close(fd);
+	return nr;
+}
+
+static unsigned int server_resyncs(void)
+{
+	static const char name[] = "ovltreed_resyncs_total ";
+
+	wait_for_file("x.prom");
+	return atoi(wait_for_line("x.prom", name, "") + strlen(name));
+}
+
+static unsigned int nr_done(struct ovlt_queue *monitor)
+{
+	struct ovlt_event event;
+	unsigned int nr = 0;
+
+	while (!ovlt_queue_wait(monitor, 200, &event, sizeof(event)))
+		nr += event.type == OVLT_EVENT_DONE;
+	return nr;
+}
+
+/* Half of what waits was told to the daemon, and half was lost on the way. */
+static void overflown(void)
+{
+	enum { NR = 16 };
+	struct ovlt_queue *monitor;
+	unsigned int resyncs, nr = 0;
+	unsigned long long begin;
+	unsigned long drops = 0;
+	char target[NR][16];
+	uint64_t ids[NR];
+
+	setup(fmt("metrics_interval_s = 1\nmetrics_file = %s\n", at("x.prom")));
+	start_daemon();
+	resyncs = server_resyncs();
+	ASSERT(!kill(server, SIGSTOP));
+	begin = now_ms();
+	for (int i = 0; i < NR; i++) {
+		if (i == NR / 2) {
+			ASSERT_EQ(0, server_drops());
+			nr = overflow();
+			drops = server_drops();
+		}
+		snprintf(target[i], sizeof(target[i]), "t%d", i);
+		ASSERT(!mkdir(target[i], 0755));
+		ids[i] = submit(target[i], 60000);
+	}
+	ASSERT_EQ(drops + NR / 2, server_drops());
+	printf("# %u requests overflow the daemon's socket, %llu ms, %lu lost\n",
+	       nr, now_ms() - begin, drops);
+	monitor = ovlt_queue_new(OVLT_QUEUE_MONITOR);
+	ASSERT(monitor);
+	ASSERT(!kill(server, SIGCONT));
+	expect_ends(ids, NR);
+	/* The library would tell us of one end each, even if there were two. */
+	ASSERT_EQ(NR, nr_done(monitor));
+	ovlt_queue_free(monitor);
+	ASSERT_EQ(NR, stats().attached);
+	ASSERT_EQ(nr, stats().cancelled);
+	/* It would have noticed within a second anyway, but not why. */
+	wait_for_line("log", "ovltreed: events were lost", "");
+	for (int i = 0; server_resyncs() == resyncs; i++) {
+		ASSERT(i < 1000);
+		usleep(10000);
+	}
+	/* What comes from now on is served at once. */
+	set_refused(OVLT_REFUSED_FAIL, 0);
+	for (int i = 0; i < NR; i++) {
+		ASSERT_EQ(1, mounts_at(target[i]));
+		ASSERT_OK(detach(ctx, target[i], 0));
+		ASSERT_EQ(0, mounts_at(target[i]));
+	}
+	ASSERT_EQ(NR, stats().detached);
+	ASSERT_EQ(0, stats().expired);
+	teardown();
+}
+
 static void signals(void)
 {
 	uint64_t id;
@@ -1650,6 +1766,7 @@ static const struct test tests[] = {
 	TEST(second_daemon),
 	TEST(bad_config),
 	TEST(lost_events),
+	TEST(overflown),
 	TEST(signals),
 	TEST(service_manager),
 	TEST(module_reload),
