@@ -256,6 +256,12 @@ static int put_layerset(struct sk_buff *skb, const struct ovlt_layerset *set,
  * notices, as one whose socket was full does.
  */
 
+/* Most often there are none, and nothing is made for them. */
+static bool has_monitors(struct net *net)
+{
+	return genl_has_listeners(&ovltree_nl_family, net, OVLTREE_NLGRP_MONITOR);
+}
+
 static struct sk_buff *event_new(u8 cmd, size_t size)
 {
 	struct sk_buff *skb = genlmsg_new(size, GFP_KERNEL);
@@ -335,6 +341,8 @@ void ovlt_netlink_batch(struct ovlt_queue *queue)
 	struct sk_buff *skb;
 
 	queue->seq++;
+	if (!has_monitors(queue->net))
+		return;
 	skb = event_new(OVLTREE_CMD_BATCH, size_u64(6));
 	if (skb)
 		event_send(queue, skb, put_batch(skb, queue),
@@ -387,8 +395,8 @@ void ovlt_netlink_mounts(u8 cmd, const struct mnt_batch *batch,
 	struct net *net = current->nsproxy->net_ns;
 	struct ovlt_queue *queue = ovlt_queue_of(net);
 
-	/* Most often there are none, and a direct call has no need of the queue. */
-	if (!genl_has_listeners(&ovltree_nl_family, net, OVLTREE_NLGRP_MONITOR))
+	/* A direct call has no other need of the queue. */
+	if (!has_monitors(net))
 		return;
 	guard(mutex)(&queue->lock);
 	for (unsigned int i = 0; i < batch->nr; i++) {
