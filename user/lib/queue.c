@@ -476,6 +476,24 @@ static bool next_event(struct ovlt_queue *queue, struct ovlt_event *event)
 	return false;
 }
 
+/* Until there is something to take; -EAGAIN when there isn't by @end. */
+static int await(const struct ovlt_queue *queue, int timeout_ms, long long end)
+{
+	struct pollfd pollfd = { .fd = ovlt_queue_get_fd(queue),
+				 .events = POLLIN };
+	long long left = end - ovlt_now_ms();
+	int nr;
+
+	if (timeout_ms < 0)
+		left = -1;
+	else if (left < 0)
+		left = 0;
+	nr = poll(&pollfd, 1, left);
+	if (nr < 0)
+		return -errno;
+	return nr ? 0 : -EAGAIN;
+}
+
 /**
  * ovlt_queue_wait() - tell the next event
  * @queue: the queue
@@ -490,29 +508,17 @@ static bool next_event(struct ovlt_queue *queue, struct ovlt_event *event)
 OVLT_EXPORT int ovlt_queue_wait(struct ovlt_queue *queue, int timeout_ms,
 				struct ovlt_event *event, size_t size)
 {
-	struct pollfd pollfd = { .fd = ovlt_queue_get_fd(queue),
-				 .events = POLLIN };
 	long long end = ovlt_now_ms() + timeout_ms;
 	struct ovlt_event next;
 
 	while (!next_event(queue, &next)) {
-		int err = look(queue);
-		int left = timeout_ms;
+		int err = timeout_ms ? await(queue, timeout_ms, end) : 0;
 
-		if (!err)
-			continue;
-		if (err != -EAGAIN || !timeout_ms)
+		if (err)
 			return err;
-		if (timeout_ms > 0) {
-			left = end - ovlt_now_ms();
-			if (left < 0)
-				left = 0;
-		}
-		err = poll(&pollfd, 1, left);
-		if (err < 0)
-			return -errno;
-		if (!err)
-			return -EAGAIN;
+		err = look(queue);
+		if (err && (err != -EAGAIN || !timeout_ms))
+			return err;
 	}
 	memset(event, 0, size);
 	memcpy(event, &next, size < sizeof(next) ? size : sizeof(next));
