@@ -21,19 +21,23 @@
 /**
  * struct request - the memory of a batch
  * @batch: argument of the ioctl
- * @attach: its entries, of PREPARE and ATTACH
- * @detach: its entries, of DETACH
- * @layersets: its entries, of LAYERSET
- * @trees: their trees
+ * @entries: its entries
+ * @attach: they are of PREPARE or ATTACH
+ * @detach: of DETACH
+ * @layersets: of LAYERSET
+ * @trees: their trees, NULL as the next two where none has one
  * @lower: the lower layers of all trees and layer sets
  * @options: the options of all trees
  * @results: what the kernel answers
  */
 struct request {
 	struct ovltree_batch batch;
-	struct ovltree_attach *attach;
-	struct ovltree_detach *detach;
-	struct ovltree_layerset *layersets;
+	union {
+		void *entries;
+		struct ovltree_attach *attach;
+		struct ovltree_detach *detach;
+		struct ovltree_layerset *layersets;
+	};
 	struct ovltree_tree *trees;
 	struct ovltree_path *lower;
 	char *options;
@@ -68,44 +72,63 @@ static size_t options_size(const struct ovlt_tree *tree)
 
 static void request_free(struct request *request)
 {
-	free(request->attach);
-	free(request->detach);
-	free(request->layersets);
+	free(request->entries);
 	free(request->trees);
 	free(request->lower);
 	free(request->options);
 	free(request->results);
 }
 
-static int request_alloc(struct request *request, struct ovlt_entry **entries,
-			 unsigned int nr)
+static size_t entry_size(unsigned long command)
+{
+	switch (command) {
+	case OVLTREE_IOC_LAYERSET:
+		return sizeof(struct ovltree_layerset);
+	case OVLTREE_IOC_DETACH:
+		return sizeof(struct ovltree_detach);
+	default:
+		return sizeof(struct ovltree_attach);
+	}
+}
+
+static bool alloc_trees(struct request *request, struct ovlt_entry **entries,
+			unsigned int nr)
 {
 	size_t nr_lower = 0, size = 0;
+	bool any = false;
 
-	*request = (struct request){ 0 };
 	for (unsigned int i = 0; i < nr; i++) {
 		if (!entries[i]->tree)
 			continue;
+		any = true;
 		nr_lower += entries[i]->tree->nr_lower;
 		size += options_size(entries[i]->tree);
 	}
-	request->attach = calloc(nr, sizeof(*request->attach));
-	request->detach = calloc(nr, sizeof(*request->detach));
-	request->layersets = calloc(nr, sizeof(*request->layersets));
+	if (!any)
+		return true;
 	request->trees = calloc(nr, sizeof(*request->trees));
 	request->lower = calloc(nr_lower + 1, sizeof(*request->lower));
 	request->options = malloc(size + 1);
+	return request->trees && request->lower && request->options;
+}
+
+static int request_alloc(struct request *request, unsigned long command,
+			 struct ovlt_entry **entries, unsigned int nr)
+{
+	*request = (struct request){ 0 };
+	request->entries = calloc(nr, entry_size(command));
 	request->results = calloc(nr, sizeof(*request->results));
-	if (!request->attach || !request->detach || !request->layersets ||
-	    !request->trees || !request->lower || !request->options ||
-	    !request->results) {
+	if (!request->entries || !request->results ||
+	    !alloc_trees(request, entries, nr)) {
 		request_free(request);
 		return -ENOMEM;
 	}
 	request->batch = (struct ovltree_batch){
 		.size = sizeof(request->batch),
+		.entries = to_u64(request->entries),
 		.results = to_u64(request->results),
 		.nr = nr,
+		.entry_size = entry_size(command),
 		.result_size = sizeof(*request->results),
 		.tree_size = sizeof(*request->trees),
 	};
@@ -170,8 +193,6 @@ static void fill_attach(struct request *request, struct ovlt_entry **entries,
 	struct ovltree_path *lower = request->lower;
 	char *options = request->options;
 
-	request->batch.entries = to_u64(request->attach);
-	request->batch.entry_size = sizeof(*request->attach);
 	for (unsigned int i = 0; i < request->batch.nr; i++) {
 		struct ovltree_attach *attach = &request->attach[i];
 		const struct ovlt_entry *entry = entries[i];
@@ -203,8 +224,6 @@ static void fill_attach(struct request *request, struct ovlt_entry **entries,
 
 static void fill_detach(struct request *request, struct ovlt_entry **entries)
 {
-	request->batch.entries = to_u64(request->detach);
-	request->batch.entry_size = sizeof(*request->detach);
 	for (unsigned int i = 0; i < request->batch.nr; i++) {
 		struct ovltree_detach *detach = &request->detach[i];
 		const struct ovlt_entry *entry = entries[i];
@@ -229,8 +248,6 @@ static void fill_layersets(struct request *request, struct ovlt_entry **entries)
 {
 	struct ovltree_path *lower = request->lower;
 
-	request->batch.entries = to_u64(request->layersets);
-	request->batch.entry_size = sizeof(*request->layersets);
 	for (unsigned int i = 0; i < request->batch.nr; i++) {
 		request->layersets[i].nr_lower = entries[i]->tree->nr_lower;
 		request->layersets[i].lower =
@@ -296,7 +313,7 @@ static int run(struct ovlt_ctx *ctx, unsigned long command,
 	struct request request;
 	int err;
 
-	err = request_alloc(&request, entries, nr);
+	err = request_alloc(&request, command, entries, nr);
 	if (err)
 		return err;
 	if (flags & OVLT_ALL)

@@ -19,6 +19,9 @@
 /* As much as the kernel puts into a part of a dump. */
 #define BUFFER_SIZE (32 * 1024)
 
+/* More than a command takes, with the longest name. */
+#define COMMAND_SIZE 512
+
 static int to_errno(int err)
 {
 	switch (-err) {
@@ -109,7 +112,7 @@ int ovlt_nl_set_buffer(struct ovlt_nl *nl, unsigned int bytes)
 
 struct nl_msg *ovlt_nl_new(struct ovlt_nl *nl, int command, int flags)
 {
-	struct nl_msg *msg = nlmsg_alloc();
+	struct nl_msg *msg = nlmsg_alloc_size(COMMAND_SIZE);
 
 	if (msg && !genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, nl->family, 0,
 				flags, command, OVLTREE_FAMILY_VERSION)) {
