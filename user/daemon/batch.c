@@ -121,7 +121,7 @@ size_t batch_bound(const struct limits *limits)
  * @queue: what waits
  * @limits: bounds of the batch
  * @ids: gets the ids, in the order in which they are to be committed; has room
- *	for @limits->max of them
+ *	for all of @queue
  * @nr: gets the number of them
  *
  * Return: 0, -ENOMEM.

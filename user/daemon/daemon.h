@@ -214,6 +214,7 @@ uint64_t notify_watchdog(void);
  * struct server - the daemon of a network namespace
  * @config: settings
  * @kernel: the kernel's queue, NULL while there is no module
+ * @device: commits batches; NULL when there was none for a while
  * @queue: what waits
  * @stats: the kernel's counters, as last seen
  * @metrics: our own
@@ -225,6 +226,7 @@ uint64_t notify_watchdog(void);
 struct server {
 	struct config config;
 	struct ovlt_queue *kernel;
+	struct ovlt_ctx *device;
 	struct queue queue;
 	struct ovlt_stats stats;
 	struct metrics metrics;

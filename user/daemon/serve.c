@@ -99,8 +99,16 @@ int server_open(struct server *server)
 	return EXIT_FAIL;
 }
 
+/* An open device keeps the module from going. */
+static void close_device(struct server *server)
+{
+	ovlt_ctx_unref(server->device);
+	server->device = NULL;
+}
+
 void server_close(struct server *server)
 {
+	close_device(server);
 	ovlt_queue_free(server->kernel);
 	queue_clear(&server->queue);
 }
@@ -183,6 +191,8 @@ int server_tick(struct server *server)
 	int err;
 
 	server->stuck = false;
+	if (server->pace.end + NS_PER_S <= now_ns())
+		close_device(server);
 	if (!server->kernel)
 		return try_begin(server);
 	err = ovlt_queue_get_stats(server->kernel, &server->stats,
@@ -252,10 +262,10 @@ static const struct waiting *find_of_kind(const struct server *server,
 }
 
 /* Commit those of @ids that are of a kind; they wait no more, unless it fails. */
-static int commit(struct server *server, struct ovlt_ctx *ctx,
-		  unsigned int kind, const uint64_t *ids, size_t nr)
+static int commit(struct server *server, unsigned int kind, const uint64_t *ids,
+		  size_t nr)
 {
-	struct ovlt_batch *batch = ovlt_batch_new(ctx, 0);
+	struct ovlt_batch *batch = ovlt_batch_new(server->device, 0);
 	uint64_t now = now_ns(), wait, hold;
 	unsigned int taken, nr_committed = 0;
 	int err = 0;
@@ -295,28 +305,34 @@ out:
 	return err < 0 ? err : 0;
 }
 
+/* As long as batches follow one another it is opened once. */
+static int open_device(struct server *server)
+{
+	if (server->device)
+		return 0;
+	server->device = ovlt_ctx_new();
+	return server->device ? ovlt_ctx_set_backend(server->device, "ioctl") :
+				-ENOMEM;
+}
+
 static int commit_ids(struct server *server, const uint64_t *ids, size_t nr)
 {
-	struct ovlt_ctx *ctx = ovlt_ctx_new();
 	char why[OVLTREE_MESSAGE_MAX] = "";
-	int err = ctx ? 0 : -ENOMEM;
+	int err = open_device(server);
 
-	/* Opened for each batch: an open device keeps the module from going. */
 	if (!err)
-		err = ovlt_ctx_set_backend(ctx, "ioctl");
+		err = commit(server, OVLTREE_KIND_ATTACH, ids, nr);
 	if (!err)
-		err = commit(server, ctx, OVLTREE_KIND_ATTACH, ids, nr);
-	if (!err)
-		err = commit(server, ctx, OVLTREE_KIND_DETACH, ids, nr);
+		err = commit(server, OVLTREE_KIND_DETACH, ids, nr);
 	if (err) {
-		if (ctx)
-			ovlt_ctx_get_error(ctx, why, sizeof(why));
+		if (server->device)
+			ovlt_ctx_get_error(server->device, why, sizeof(why));
 		log_msg(LOG_WARNING,
 			"%zu requests are left to the kernel: %s%s%s", nr, why,
 			why[0] ? ": " : "", strerror(-err));
 		server->stuck = true;
+		close_device(server);
 	}
-	ovlt_ctx_unref(ctx);
 	return err;
 }
 
@@ -324,7 +340,7 @@ static int commit_ids(struct server *server, const uint64_t *ids, size_t nr)
 int server_commit(struct server *server)
 {
 	struct limits limits = limits_of(server);
-	uint64_t *ids = calloc(limits.max, sizeof(*ids));
+	uint64_t *ids = calloc(server->queue.nr, sizeof(*ids));
 	size_t nr = 0;
 	int err = ids ? 0 : -ENOMEM;
 
