@@ -17,6 +17,7 @@
 static const struct peer *const peers[] = {
 	&peer_idle,
 	&peer_tmpfs,
+	&peer_round_trip,
 	&peer_per_layer,
 	&peer_common_parent,
 	&peer_plain,

@@ -29,6 +29,7 @@ struct world {
 	unsigned int nr_containers;
 	unsigned int nr_layers;
 	unsigned int max_threads;	/* of a peer's workers */
+	const char *filesystem;		/* that all is on */
 	struct container *containers;
 	struct container *reference;	/* NR_REFERENCE more, that no peer has */
 	char *parent;	/* the folder that all layers are in */
@@ -46,7 +47,7 @@ char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void *allocate(size_t nr, size_t size);
 void *allocate_shared(size_t size);
 
-/* peer.c, ovltree.c, daemon.c: the ways to do it */
+/* peer.c, ovltree.c, daemon.c, roundtrip.c: the ways to do it */
 
 /* What one worker does. */
 struct share {
@@ -61,7 +62,7 @@ struct share {
  * struct peer - a way to attach and detach
  * @name: as in the figures
  * @idle: does nothing, for reference
- * @bare: mounts something else than the layers, when it is asked for
+ * @bare: mounts something else than the layers, or nothing; when it is asked for
  * @idmapped: the lower layers get the containers' id mappings
  * @independent: its workers are processes instead of threads
  * @available: tells whether the running kernel can do it; else errno says why
@@ -83,7 +84,7 @@ struct peer {
 	void (*detach)(const struct share *share);
 };
 
-extern const struct peer peer_idle, peer_tmpfs;
+extern const struct peer peer_idle, peer_tmpfs, peer_round_trip;
 extern const struct peer peer_per_layer, peer_common_parent, peer_plain;
 extern const struct peer peer_ovltree_1, peer_ovltree_batch;
 extern const struct peer peer_ovltree_layerset, peer_ovltree_parallel;

@@ -10,7 +10,7 @@ OURS = ("ovltree-1", "ovltree-batch", "ovltree-layerset", "ovltree-parallel",
 PEERS = THEIRS + OURS
 IDLE = "idle"
 
-Setup = namedtuple("Setup", "containers layers threads cpus patched")
+Setup = namedtuple("Setup", "containers layers threads cpus patched filesystem")
 Spread = namedtuple("Spread", "value min max rounds")
 
 # What figures are shown in, and the unit's worth.
@@ -26,8 +26,9 @@ UNITS = {
 }
 
 
-def setup(containers=100, layers=50, threads=1, cpus=2, patched=True):
-    return Setup(containers, layers, threads, cpus, patched)
+def setup(containers=100, layers=50, threads=1, cpus=2, patched=True,
+          filesystem="tmpfs"):
+    return Setup(containers, layers, threads, cpus, patched, filesystem)
 
 
 class Figures:
@@ -42,7 +43,8 @@ class Figures:
 
     def _add(self, line):
         at = setup(line["containers"], line["layers"], line["threads"],
-                   line["cpus"], not line["kernel"].endswith("-unpatched"))
+                   line["cpus"], not line["kernel"].endswith("-unpatched"),
+                   line["filesystem"])
         key = (at, line["peer"], line["phase"], line["figure"])
         self._spreads[key] = Spread(line["value"], line["min"], line["max"],
                                     line["rounds"])
@@ -91,4 +93,6 @@ def label(figure):
 def title(at):
     text = f"{at.containers} containers, {at.layers} layers, "
     text += f"{at.threads} thread{'s' if at.threads > 1 else ''}, {at.cpus} CPUs"
+    if at.filesystem != "tmpfs":
+        text += f", {at.filesystem}"
     return text if at.patched else text + ", kernel without the patches"

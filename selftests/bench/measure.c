@@ -213,11 +213,11 @@ static void print_figure(const struct world *world, const char *peer,
 	       "\"threads\": %u, \"phase\": \"%s\", \"figure\": \"%s\", "
 	       "\"unit\": \"%s\", \"value\": %.9g, \"min\": %.9g, "
 	       "\"max\": %.9g, \"rounds\": %u, \"cpus\": %ld, "
-	       "\"kernel\": \"%s\"}\n",
+	       "\"filesystem\": \"%s\", \"kernel\": \"%s\"}\n",
 	       peer, world->nr_containers, world->nr_layers, threads,
 	       phases[phase], figure->name, figure->unit, median, values[0],
 	       values[nr - 1], nr, sysconf(_SC_NPROCESSORS_ONLN),
-	       kernel.release);
+	       world->filesystem, kernel.release);
 	fflush(stdout);
 }
 

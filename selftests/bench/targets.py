@@ -43,9 +43,13 @@ def targets(figures):
         time = value(peer, "attach", "time", containers=containers)
         return ratio(time, containers)
 
-    def direct(**where):
-        return ratio(value(daemon, "attach", "time", **where),
-                     value("ovltree-1", "attach", "time", **where))
+    def direct(phase="attach", **where):
+        return ratio(value(daemon, phase, "time", **where),
+                     value("ovltree-1", phase, "time", **where))
+
+    def round_trip(**where):
+        seconds = value("round-trip", "attach", "time", **where)
+        return None if seconds is None else seconds * 1e3
 
     def fewest(peer, phase, **where):
         # The round in which the fewest timer interrupts fell.
@@ -109,11 +113,19 @@ def targets(figures):
         ("attach prepared by 4 threads on 4 CPUs, times by 1", parallel,
          ratio(value(parallel, "attach", "time", threads=4, cpus=4),
                value(parallel, "attach", "time", cpus=4)), None),
-        ("attach of a single client, times the direct ioctl's", daemon,
-         direct(containers=1), 1.5),
-        ("the same, in instructions", daemon, instructions("attach"), 1.5),
-        ("the same of a detach", daemon, instructions("detach"), 1.5),
-        ("the same of both", daemon, instructions("both"), 1.5),
+        ("attach of a single client, times the direct ioctl's, ext4", daemon,
+         direct(containers=1, filesystem="ext4"), 1.5),
+        ("detach, ext4", daemon,
+         direct("detach", containers=1, filesystem="ext4"), 1.5),
+        ("both, ext4", daemon, direct("both", containers=1, filesystem="ext4"), 1.5),
+        ("attach, tmpfs", daemon, direct(containers=1), 1.5),
+        ("detach, tmpfs", daemon, direct("detach", containers=1), 1.5),
+        ("both, tmpfs", daemon, direct("both", containers=1), 1.5),
+        ("attach, tmpfs, instructions", daemon, instructions("attach"), 1.5),
+        ("detach, tmpfs, instructions", daemon, instructions("detach"), 1.5),
+        ("both, tmpfs, instructions", daemon, instructions("both"), 1.5),
+        ("a single client that asks for nothing", "round-trip",
+         round_trip(containers=1), None, "ms"),
         ("attach of 100 clients, times 100 direct callers'", daemon,
          direct(threads=100), None),
         ("attach of 100 clients, times common-parent's", daemon,

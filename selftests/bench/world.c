@@ -135,7 +135,7 @@ static int open_userns(uid_t base)
 	return fd;
 }
 
-static void make_root(const char *device)
+static void make_root(const char *filesystem, const char *device)
 {
 	if (unshare(CLONE_NEWNS))
 		err(1, "unshare");
@@ -143,8 +143,8 @@ static void make_root(const char *device)
 		err(1, "make / private");
 	mkdir("/tmp", 01777);
 	mkdir(ROOT, 0755);
-	if (device ? mount(device, ROOT, "ext4", 0, NULL) :
-		     mount("bench", ROOT, "tmpfs", 0, "size=75%,mode=755"))
+	if (mount(device ? device : "bench", ROOT, filesystem, 0,
+		  device ? NULL : "size=75%,mode=755"))
 		err(1, "mount " ROOT);
 }
 
@@ -216,7 +216,8 @@ void world_create(struct world *world, const char *device)
 	if (setrlimit(RLIMIT_NOFILE, &limit))
 		err(1, "setrlimit");
 	umask(0);
-	make_root(device);
+	world->filesystem = device ? "ext4" : "tmpfs";
+	make_root(world->filesystem, device);
 	make_layers(world);
 
 	free(make_folder(format(ROOT "/containers")));
