@@ -140,11 +140,11 @@ static int put_waiting(struct sk_buff *skb, const struct ovlt_request *request,
 	return 0;
 }
 
-static size_t size_done(const struct ovlt_request *request,
-			const struct ovltree_result *result)
+/* Whatever the result will be */
+static size_t size_done(void)
 {
-	return size_u64(6) + size_u32(3) + size_string(request->name) +
-	       size_string(result->message);
+	return size_u64(6) + size_u32(3) + nla_total_size(OVLTREE_NAME_MAX + 1) +
+	       nla_total_size(OVLTREE_MESSAGE_MAX);
 }
 
 static int put_done(struct sk_buff *skb, const struct ovlt_request *request,
@@ -262,9 +262,9 @@ static bool has_monitors(struct net *net)
 	return genl_has_listeners(&ovltree_nl_family, net, OVLTREE_NLGRP_MONITOR);
 }
 
-static struct sk_buff *event_new(u8 cmd, size_t size)
+static struct sk_buff *event_new(u8 cmd, size_t size, gfp_t gfp)
 {
-	struct sk_buff *skb = genlmsg_new(size, GFP_KERNEL);
+	struct sk_buff *skb = genlmsg_new(size, gfp);
 
 	if (skb)
 		genlmsg_put(skb, 0, 0, &ovltree_nl_family, 0, cmd);
@@ -299,7 +299,7 @@ void ovlt_netlink_ready(const struct ovlt_request *request)
 	/* The next daemon learns of it from a dump */
 	if (!queue->daemon.sock)
 		return;
-	skb = event_new(OVLTREE_CMD_READY, size_waiting(request));
+	skb = event_new(OVLTREE_CMD_READY, size_waiting(request), GFP_KERNEL);
 	if (skb)
 		event_send(queue, skb,
 			   put_waiting(skb, request, &queue->daemon.reader),
@@ -307,27 +307,40 @@ void ovlt_netlink_ready(const struct ovlt_request *request)
 }
 
 /**
+ * ovlt_netlink_done_new - make the message that a request's end will be told by
+ *
+ * It is there before the request: for want of memory, a submitter who isn't told
+ * would wait for ever.
+ *
+ * Return: The message, for ovlt_netlink_done() or nlmsg_free(); NULL if memory is
+ *         short.
+ */
+struct sk_buff *ovlt_netlink_done_new(void)
+{
+	return event_new(OVLTREE_CMD_DONE, size_done(), GFP_KERNEL_ACCOUNT);
+}
+
+/**
  * ovlt_netlink_done - tell the submitter and the monitors how a request ended
- * @request: the request
+ * @request: the request, whose message is used up
  * @result: how it ended
  * @batch: the batch that it was in; NULL if it was cancelled
  * @by: who has committed that
  *
  * Context: The queue's lock is held.
  */
-void ovlt_netlink_done(const struct ovlt_request *request,
+void ovlt_netlink_done(struct ovlt_request *request,
 		       const struct ovltree_result *result,
 		       const struct mnt_batch *batch, enum ovltree_reason by)
 {
 	struct ovlt_queue *queue = request->queue;
-	struct sk_buff *skb;
 
 	queue->seq++;
-	skb = event_new(OVLTREE_CMD_DONE, size_done(request, result));
-	if (skb)
-		event_send(queue, skb, put_done(skb, request, result, batch, by),
-			   OVLTREE_NLGRP_MONITOR,
-			   request->sock ? request->sock->portid : 0);
+	event_send(queue, request->done,
+		   put_done(request->done, request, result, batch, by),
+		   OVLTREE_NLGRP_MONITOR,
+		   request->sock ? request->sock->portid : 0);
+	request->done = NULL;
 }
 
 /**
@@ -343,7 +356,7 @@ void ovlt_netlink_batch(struct ovlt_queue *queue)
 	queue->seq++;
 	if (!has_monitors(queue->net))
 		return;
-	skb = event_new(OVLTREE_CMD_BATCH, size_u64(6));
+	skb = event_new(OVLTREE_CMD_BATCH, size_u64(6), GFP_KERNEL);
 	if (skb)
 		event_send(queue, skb, put_batch(skb, queue),
 			   OVLTREE_NLGRP_MONITOR, 0);
@@ -361,7 +374,7 @@ void ovlt_netlink_daemon_gone(struct ovlt_queue *queue)
 	int err;
 
 	queue->seq++;
-	skb = event_new(OVLTREE_CMD_DAEMON_GONE, size_u64(1) + size_u32(1));
+	skb = event_new(OVLTREE_CMD_DAEMON_GONE, size_u64(1) + size_u32(1), GFP_KERNEL);
 	if (!skb)
 		return;
 	err = nla_put_u32(skb, OVLTREE_A_STATS_QUEUED, queue->nr_waiting) ?:
@@ -375,7 +388,7 @@ static void netlink_mount(struct ovlt_queue *queue, u8 cmd, u64 mnt_id,
 	struct sk_buff *skb;
 
 	queue->seq++;
-	skb = event_new(cmd, size_u64(5));
+	skb = event_new(cmd, size_u64(5), GFP_KERNEL);
 	if (skb)
 		event_send(queue, skb, put_mount(skb, mnt_id, batch, queue),
 			   OVLTREE_NLGRP_MONITOR, 0);

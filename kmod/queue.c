@@ -23,6 +23,7 @@
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 #include <net/net_namespace.h>
+#include <net/netlink.h>
 #include <net/netns/generic.h>
 #include <net/sock.h>
 
@@ -164,6 +165,7 @@ static void request_release(struct ovlt_request *request,
 
 static void request_free(struct ovlt_request *request)
 {
+	nlmsg_free(request->done);
 	put_pid(request->pid);
 	kfree(request);
 }
@@ -190,9 +192,15 @@ struct ovlt_request *ovlt_request_new(struct ovlt_queue *queue,
 		NL_SET_ERR_MSG(extack, "no memory for the request");
 		return ERR_PTR(-ENOMEM);
 	}
+	request->done = ovlt_netlink_done_new();
+	if (!request->done) {
+		NL_SET_ERR_MSG(extack, "no memory for the request's answer");
+		request_free(request);
+		return ERR_PTR(-ENOMEM);
+	}
 	err = request_enter(request, queue, extack);
 	if (err) {
-		kfree(request);
+		request_free(request);
 		return ERR_PTR(err);
 	}
 	timerqueue_init(&request->waiting);

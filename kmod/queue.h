@@ -20,6 +20,7 @@ struct ovlt_batch;
 struct netlink_ext_ack;
 struct pid;
 struct pid_namespace;
+struct sk_buff;
 struct sock;
 struct user_namespace;
 
@@ -52,6 +53,7 @@ struct ovlt_share {
  *		 with a file, too
  * @entry: what is to be done, checked; the path of a mount to attach belongs to
  *	   @mnt_file
+ * @done: what its end is told by; NULL once it is
  * @id: its number in the queue
  * @kind: attach or detach
  * @pid: thread group of the submitter
@@ -72,6 +74,7 @@ struct ovlt_request {
 	struct file *mnt_file;
 	struct file *target_file;
 	struct mnt_batch_entry entry;
+	struct sk_buff *done;
 	u64 id;
 	enum ovltree_kind kind;
 	struct pid *pid;
@@ -207,7 +210,8 @@ void ovlt_commit_overdue(struct ovlt_queue *queue, u64 until,
 int ovlt_netlink_init(void);
 void ovlt_netlink_exit(void);
 void ovlt_netlink_ready(const struct ovlt_request *request);
-void ovlt_netlink_done(const struct ovlt_request *request,
+struct sk_buff *ovlt_netlink_done_new(void);
+void ovlt_netlink_done(struct ovlt_request *request,
 		       const struct ovltree_result *result,
 		       const struct mnt_batch *batch, enum ovltree_reason by);
 void ovlt_netlink_batch(struct ovlt_queue *queue);

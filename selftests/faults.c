@@ -657,6 +657,19 @@ static int receive(int sock, int cmd, int type, __u64 *number)
 	return err;
 }
 
+/* How many requests have ended by now, as the submitter is told. */
+static unsigned int count_ended(int sock)
+{
+	char buffer[16384] __attribute__((aligned(NLMSG_ALIGNTO)));
+	const struct nlmsghdr *nlh = (void *)buffer;
+	const struct genlmsghdr *genl = NLMSG_DATA(nlh);
+	unsigned int nr = 0;
+
+	while (recv(sock, buffer, sizeof(buffer), MSG_DONTWAIT) > 0)
+		nr += !nlh->nlmsg_seq && genl->cmd == OVLTREE_CMD_DONE;
+	return nr;
+}
+
 /* How a command ended that was sent, if it was; -ENOBUFS if that isn't known. */
 static int command(int sock, int sent)
 {
@@ -844,7 +857,6 @@ static void sweep_attach_requests(struct __test_metadata *_metadata,
 	SWEEP() {
 		struct ovltree_attach entries[NR];
 		bool waits[NR];
-		__u64 ignored;
 		int ret;
 
 		submit_all(_metadata, self, entries);
@@ -862,8 +874,8 @@ static void sweep_attach_requests(struct __test_metadata *_metadata,
 				TH_LOG("fault %u, entry %d", self->sweep.runs - 1, i);
 			}
 		}
+		EXPECT_EQ(NR, count_ended(self->submitter));
 		unmount_all(_metadata, self);
-		receive(self->submitter, 0, 0, &ignored);
 	}
 }
 
@@ -946,21 +958,21 @@ TEST_F(faults, close)
 {
 	unsigned int sets = ovlt_count_layersets(self->room.dev);
 	struct ovltree_tree *tree = &self->trees[0];
+	int first = free_fd();
 
-	serve(_metadata, self);
-	close(self->submitter);
-	self->free_fd = free_fd();
 	SWEEP() {
 		struct ovltree_attach requests[NR];
-		int fds[3];
+		int fds[4];
 
-		self->submitter = netlink_open();
+		serve(_metadata, self);
 		submit_all(_metadata, self, requests);
+		self->free_fd = first;
 		fds[0] = self->submitter;
-		fds[1] = ovlt_prepare_one(self->room.dev, &self->trees[1]);
-		fds[2] = ovlt_layerset_one(self->room.dev, tree);
-		ASSERT_LE(0, fds[1]);
+		fds[1] = self->daemon;
+		fds[2] = ovlt_prepare_one(self->room.dev, &self->trees[1]);
+		fds[3] = ovlt_layerset_one(self->room.dev, tree);
 		ASSERT_LE(0, fds[2]);
+		ASSERT_LE(0, fds[3]);
 		EXPECT_EQ(0, WITH_FAULT(close_all(fds, ARRAY_SIZE(fds))));
 		EXPECT_EQ(sets, ovlt_count_layersets(self->room.dev));
 		EXPECT_EQ(0, ovlt_attach(self->room.dev, 0, requests, NR, self->results));
@@ -969,6 +981,7 @@ TEST_F(faults, close)
 		expect_clean(_metadata, self);
 	}
 	self->submitter = -1;
+	self->daemon = -1;
 }
 
 /*
