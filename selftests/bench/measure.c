@@ -25,7 +25,6 @@ struct worker {
 	void (*work)(const struct share *share);
 	pthread_barrier_t *barrier;
 	pthread_t thread;
-	pid_t process;
 	uint64_t begin;
 	uint64_t end;
 };
@@ -106,16 +105,16 @@ static void worker_start(struct worker *worker, bool process)
 		worker_run(worker);
 		_exit(0);
 	}
-	worker->process = pid;
 }
 
+/* The others would wait for one that is killed, so any process comes first. */
 static void worker_join(struct worker *worker, bool process)
 {
 	int status;
 
 	if (!process)
 		pthread_join(worker->thread, NULL);
-	else if (waitpid(worker->process, &status, 0) < 0)
+	else if (waitpid(0, &status, 0) < 0)
 		err(1, "waitpid");
 	else if (status)
 		errx(1, "a worker ended with status %#x", status);
