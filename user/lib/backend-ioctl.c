@@ -263,13 +263,11 @@ static bool is_unknown(const struct ovltree_result *result)
 		result->field == OVLTREE_FIELD_TREE);
 }
 
-static void take_result(struct ovlt_entry *entry, unsigned long command,
-			const struct ovltree_result *result)
+static void take_failure(struct ovlt_entry *entry,
+			 const struct ovltree_result *result)
 {
 	ovlt_entry_fail(entry, result->error, result->field, result->index,
 			"%.*s", OVLTREE_MESSAGE_MAX - 1, result->message);
-	entry->result.mnt_id = 0;
-	entry->result.dev = 0;
 	/* Of what the caller knows as a tree, a mount was made on the way. */
 	if (entry->kind == OVLT_KIND_TREE &&
 	    result->field == OVLTREE_FIELD_MNT_FD)
@@ -283,8 +281,18 @@ static void take_result(struct ovlt_entry *entry, unsigned long command,
 				result->index, "%.*s%s" TOO_OLD,
 				OVLTREE_MESSAGE_MAX - 1, result->message,
 				result->message[0] ? ": " : "");
-	if (result->error)
+}
+
+static void take_result(struct ovlt_entry *entry, unsigned long command,
+			const struct ovltree_result *result)
+{
+	entry->result.mnt_id = 0;
+	entry->result.dev = 0;
+	if (result->error) {
+		take_failure(entry, result);
 		return;
+	}
+	ovlt_entry_blame(entry, 0, OVLTREE_FIELD_NONE, 0);
 	switch (command) {
 	case OVLTREE_IOC_LAYERSET:
 		entry->layerset = ovlt_layerset_adopt(result->fd);
