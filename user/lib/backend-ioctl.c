@@ -25,7 +25,7 @@
  * @attach: they are of PREPARE or ATTACH
  * @detach: of DETACH
  * @layersets: of LAYERSET
- * @trees: their trees, NULL as the next two where none has one
+ * @trees: their trees; NULL, as the next two, of DETACH
  * @lower: the lower layers of all trees and layer sets
  * @options: the options of all trees
  * @results: what the kernel answers
@@ -95,17 +95,13 @@ static bool alloc_trees(struct request *request, struct ovlt_entry **entries,
 			unsigned int nr)
 {
 	size_t nr_lower = 0, size = 0;
-	bool any = false;
 
 	for (unsigned int i = 0; i < nr; i++) {
 		if (!entries[i]->tree)
 			continue;
-		any = true;
 		nr_lower += entries[i]->tree->nr_lower;
 		size += options_size(entries[i]->tree);
 	}
-	if (!any)
-		return true;
 	request->trees = calloc(nr, sizeof(*request->trees));
 	request->lower = calloc(nr_lower + 1, sizeof(*request->lower));
 	request->options = malloc(size + 1);
@@ -119,7 +115,8 @@ static int request_alloc(struct request *request, unsigned long command,
 	request->entries = calloc(nr, entry_size(command));
 	request->results = calloc(nr, sizeof(*request->results));
 	if (!request->entries || !request->results ||
-	    !alloc_trees(request, entries, nr)) {
+	    (command != OVLTREE_IOC_DETACH &&
+	     !alloc_trees(request, entries, nr))) {
 		request_free(request);
 		return -ENOMEM;
 	}
