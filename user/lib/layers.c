@@ -70,7 +70,8 @@ static int open_root(int fd, const struct ovlt_mount_id *start)
 			goto out;
 		}
 		err = ovlt_mount_id_get(up, "", AT_EMPTY_PATH, &above);
-		if (err || above.id != id.id || above.ino == id.ino) {
+		if (err || above.id != id.id ||
+		    (above.dev == id.dev && above.ino == id.ino)) {
 			close(up);
 			if (err)
 				goto out;
