@@ -69,8 +69,15 @@ static void *make_room(void *array, size_t *room, size_t nr, size_t size)
 
 static int push(struct ovlt_queue *queue, const struct ovlt_event *event)
 {
-	struct ovlt_event *pending;
+	struct ovlt_event *pending = queue->pending;
 
+	/* What has been told makes room first. */
+	if (queue->nr_pending == queue->room_pending && queue->first_pending) {
+		queue->nr_pending -= queue->first_pending;
+		memmove(pending, &pending[queue->first_pending],
+			queue->nr_pending * sizeof(*pending));
+		queue->first_pending = 0;
+	}
 	pending = make_room(queue->pending, &queue->room_pending,
 			    queue->nr_pending, sizeof(*pending));
 	if (!pending)
@@ -388,7 +395,8 @@ OVLT_EXPORT int ovlt_queue_submit(struct ovlt_queue *queue,
 	if (nr >= queue->max_open)
 		return -EAGAIN;
 	memcpy(&copy, submit, size < sizeof(copy) ? size : sizeof(copy));
-	if (copy.priority > 255)
+	if (copy.priority > 255 ||
+	    (copy.name && strlen(copy.name) > OVLTREE_NAME_MAX))
 		return -EINVAL;
 	open = make_room(queue->open, &queue->room_open, nr, sizeof(*open));
 	if (!open)
@@ -445,7 +453,7 @@ static int look(struct ovlt_queue *queue)
 	struct ovlt_nl *nl = queue->flags ? &queue->events : &queue->calls;
 	int err = ovlt_nl_read(nl);
 
-	if (err || !nl->lost)
+	if (!nl->lost)
 		return err;
 	/* What is there had come before something was lost. */
 	while (!err)
@@ -479,11 +487,15 @@ static bool next_event(struct ovlt_queue *queue, struct ovlt_event *event)
 /* Until there is something to take; -EAGAIN when there isn't by @end. */
 static int await(const struct ovlt_queue *queue, int timeout_ms, long long end)
 {
+	const struct ovlt_nl *nl = queue->flags ? &queue->events :
+						  &queue->calls;
 	struct pollfd pollfd = { .fd = ovlt_queue_get_fd(queue),
 				 .events = POLLIN };
 	long long left = end - ovlt_now_ms();
 	int nr;
 
+	if (nl->lost)
+		return 0;
 	if (timeout_ms < 0)
 		left = -1;
 	else if (left < 0)
