@@ -151,13 +151,15 @@ static void end(struct work *work, unsigned int index,
  */
 static int take_ended(struct work *work, int timeout_ms)
 {
+	long long last = ovlt_now_ms() + timeout_ms;
 	struct ovlt_event event;
 	int err;
 
-	do
-		err = ovlt_queue_wait(work->queue, timeout_ms, &event,
-				      sizeof(event));
-	while (err == -EINTR);
+	while ((err = ovlt_queue_wait(work->queue, timeout_ms, &event,
+				      sizeof(event))) == -EINTR)
+		if (timeout_ms >= 0)
+			timeout_ms =
+				last > ovlt_now_ms() ? last - ovlt_now_ms() : 0;
 	/* Results have room in the buffer, and aren't lost */
 	if (!err && event.type != OVLT_EVENT_DONE)
 		err = -EPROTO;
@@ -426,8 +428,13 @@ static int attach_some(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 	if (!err)
 		err = run(ctx, OVLTREE_KIND_ATTACH, entries, nr, times);
 	/* As with a tree that is attached directly, there is nothing to take. */
-	for (unsigned int i = 0; i < nr; i++)
+	for (unsigned int i = 0; i < nr; i++) {
 		ovlt_entry_close(entries[i]);
+		if (!entries[i]->result.error)
+			continue;
+		entries[i]->result.mnt_id = 0;
+		entries[i]->result.dev = 0;
+	}
 	return err;
 }
 

@@ -307,6 +307,7 @@ static void results_fail(void)
 	ASSERT_EQ(1, ovlt_batch_attach(batch));
 	ASSERT_EQ(-EBUSY, outcome_of(batch, 0).error);
 	ASSERT_STR("it didn't work", outcome_of(batch, 0).message);
+	ASSERT_EQ(0, outcome_of(batch, 0).mnt_id);
 	/* A refusal for cause is not one for lack of a daemon. */
 	refusal = -EPERM;
 	ASSERT_EQ(1, ovlt_batch_attach(batch));
