@@ -272,9 +272,9 @@ int main(int argc, char *argv[])
 		notify("READY=1");
 		status = run(&loop);
 		notify("STOPPING=1");
+		server_close(&server);
 		server_write_metrics(&server);
 	}
-	server_close(&server);
 	close(loop.signals);
 	close(loop.timer);
 	return status;

@@ -109,6 +109,10 @@ static void close_device(struct server *server)
 void server_close(struct server *server)
 {
 	close_device(server);
+	if (server->kernel)
+		ovlt_queue_get_stats(server->kernel, &server->stats,
+				     sizeof(server->stats));
+	server->stats.has_daemon = 0;
 	ovlt_queue_free(server->kernel);
 	queue_clear(&server->queue);
 }

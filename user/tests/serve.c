@@ -229,6 +229,28 @@ static uint64_t submit(const char *target, unsigned int deadline_ms)
 	return id;
 }
 
+static void names(void)
+{
+	char name[600];
+	struct ovlt_submit request = { .kind = OVLTREE_KIND_DETACH,
+				       .target_fd = -1,
+				       .mntns_fd = -1,
+				       .name = name };
+	uint64_t id;
+
+	setup("");
+	start_daemon();
+	for (size_t len = 1; len < sizeof(name); len++) {
+		memset(name, 'n', len);
+		name[len] = '\0';
+		/* There is no such mount. */
+		ASSERT_EQ(len > OVLTREE_NAME_MAX ? -EINVAL : -ENOENT,
+			  ovlt_queue_submit(queue, &request, sizeof(request),
+					    &id));
+	}
+	teardown();
+}
+
 static struct ovlt_request ended(void)
 {
 	struct ovlt_event event;
@@ -1492,6 +1514,16 @@ static void signals(void)
 			      "\novltreed_done_total{kind=\"detach\"} 1\n"));
 		free(text);
 	}
+	ASSERT_OK(attach_options("m"));
+	end_daemon(SIGTERM, 0);
+	{
+		char *text = read_all("x.prom");
+
+		ASSERT(strstr(text, "\novltree_attached_total 2\n"));
+		ASSERT(strstr(text, "\novltree_daemon 0\n"));
+		free(text);
+	}
+	ASSERT_OK(detach(ctx, "m", 0));
 	teardown();
 }
 
@@ -1751,6 +1783,7 @@ static void module_loading(void)
 static const struct test tests[] = {
 	TEST(attach_and_detach),
 	TEST(asynchronous),
+	TEST(names),
 	TEST(cancelled),
 	TEST(monitored),
 	TEST(shown),
