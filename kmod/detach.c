@@ -112,13 +112,16 @@ void ovlt_detach_report(struct ovltree_result *result,
 	ovlt_fail(result, entry->error, field, 0, "%s", why);
 }
 
-/* Those that are to be detached, or that were */
+/*
+ * Those that are to be detached, or that were. The caller's root is neither: it has
+ * been made read-only.
+ */
 static unsigned int count_good(const struct mnt_batch *mounts)
 {
 	unsigned int nr = 0;
 
 	for (unsigned int i = 0; i < mounts->nr; i++)
-		nr += !mounts->entries[i].error;
+		nr += ovlt_entry_is_good(&mounts->entries[i]);
 	return nr;
 }
 

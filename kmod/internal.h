@@ -76,6 +76,12 @@ int ovlt_fail_fc(struct ovltree_result *result, int err,
 		 enum ovltree_field field, unsigned int index,
 		 const struct fs_context *fc);
 
+/* It is to be attached or detached, or it was. */
+static inline bool ovlt_entry_is_good(const struct mnt_batch_entry *entry)
+{
+	return entry->ns && !entry->error;
+}
+
 /* path.c */
 int ovlt_path_get(const struct ovltree_path *upath, u32 valid_flags,
 		  unsigned int lookup, struct path *path, char **name);

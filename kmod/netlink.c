@@ -415,7 +415,7 @@ void ovlt_netlink_mounts(u8 cmd, const struct mnt_batch *batch,
 	for (unsigned int i = 0; i < batch->nr; i++) {
 		const struct mnt_batch_entry *entry = &batch->entries[i];
 
-		if (!requests[i] && !entry->error)
+		if (!requests[i] && ovlt_entry_is_good(entry))
 			netlink_mount(queue, cmd, entry->mnt_id, batch);
 	}
 }

@@ -72,11 +72,6 @@ static struct ovlt_supers *supers_alloc(unsigned int nr)
 	return supers;
 }
 
-static bool entry_detaches(const struct mnt_batch_entry *entry)
-{
-	return entry->ns && !entry->error;
-}
-
 /**
  * ovlt_supers_hold - keep superblocks from being shut down one by one
  * @mounts: as for mnt_detach_batch(), which is to follow
@@ -94,7 +89,7 @@ struct ovlt_supers *ovlt_supers_hold(const struct mnt_batch *mounts)
 	for (unsigned int i = 0; i < mounts->nr; i++) {
 		const struct mnt_batch_entry *entry = &mounts->entries[i];
 
-		if (!entry_detaches(entry))
+		if (!ovlt_entry_is_good(entry))
 			continue;
 		supers->sbs[i] = entry->mount.mnt->mnt_sb;
 		atomic_inc(&supers->sbs[i]->s_active);
@@ -120,9 +115,9 @@ static void supers_sort(struct ovlt_supers *supers, const struct mnt_batch *moun
 
 		if (!sb)
 			continue;
-		if (entry_detaches(entry) && !(entry->flags & MNT_DETACH))
+		if (ovlt_entry_is_good(entry) && !(entry->flags & MNT_DETACH))
 			supers->sbs[supers->nr++] = sb;
-		else if (entry_detaches(entry) && lazy)
+		else if (ovlt_entry_is_good(entry) && lazy)
 			lazy->sbs[lazy->nr++] = sb;
 		else
 			deactivate_super(sb);
@@ -188,7 +183,8 @@ void ovlt_shutdown_flush(void)
 
 int ovlt_shutdown_init(void)
 {
-	shutdown_wq = alloc_workqueue("ovltree", WQ_UNBOUND, 0);
+	/* Those that wait for a disk that hangs take as many as there may be. */
+	shutdown_wq = alloc_workqueue("ovltree", WQ_UNBOUND, WQ_MAX_ACTIVE);
 	return shutdown_wq ? 0 : -ENOMEM;
 }
 

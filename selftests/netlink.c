@@ -875,6 +875,23 @@ TEST_F(netlink, attached_beside_requests)
 	EXPECT_EQ(-EAGAIN, nl_no_event(&self->monitor));
 }
 
+/* The caller's root is made read-only, and isn't detached. */
+static int make_root_read_only(void *dev)
+{
+	if (chroot("t0") || chdir("/"))
+		return -errno;
+	return ovlt_detach_one(*(int *)dev, "/");
+}
+
+TEST_F(netlink, root_is_not_detached)
+{
+	ovlt_tmpfs("t0");
+	EXPECT_EQ(0, ovlt_fork_wait(make_root_read_only, &self->room.dev));
+	EXPECT_EQ(-1, mkdir("t0/d", 0755));
+	EXPECT_EQ(EROFS, errno);
+	EXPECT_EQ(-EAGAIN, nl_no_event(&self->monitor));
+}
+
 /* Whoever listens later has missed nothing. */
 TEST_F(netlink, attached_and_nobody_listens)
 {
