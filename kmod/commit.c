@@ -103,7 +103,8 @@ static struct ovlt_commit *commit_new(unsigned int nr, enum ovltree_reason by,
  * @batch: the caller's batch; gets results and times
  * @requests: for each entry its request, claimed by the caller, or NULL
  *
- * Context: Process context, sleeps: for the mount locks, not for a disk.
+ * Context: Process context, sleeps: for the mount locks, and for a disk only if as
+ *          many batches as may wait for one already do. Can be killed then.
  * Return: 0 if the requests end without the caller; or -ENOMEM with nothing done.
  */
 int ovlt_commit_detach(struct ovlt_batch *batch, struct ovlt_request *const requests[])
@@ -131,7 +132,11 @@ int ovlt_commit_detach(struct ovlt_batch *batch, struct ovlt_request *const requ
 
 	refcount_inc(&commit->users);
 	ovlt_shutdown_queue(&commit->work);
-	wait_for_completion(&commit->detached);
+	/* Who is killed hears of nothing, and the work is done without it. */
+	if (wait_for_completion_killable(&commit->detached)) {
+		commit_put(commit);
+		return 0;
+	}
 	batch->arg.wait_ns += mounts->wait_ns;
 	batch->arg.hold_ns += mounts->hold_ns;
 	nr = 0;
