@@ -267,6 +267,8 @@ struct ovlt_submit {
  * @error: ended: 0 or a negative errno
  * @name: what the submitter calls it
  * @message: ended: why it failed
+ * @reserved: 0; it is inside &struct ovlt_event, where nothing may move when a later
+ *	version tells more
  */
 struct ovlt_request {
 	uint64_t id;
@@ -286,6 +288,7 @@ struct ovlt_request {
 	int32_t error;
 	char name[OVLTREE_NAME_MAX + 1];
 	char message[OVLTREE_MESSAGE_MAX];
+	uint64_t reserved[8];
 };
 
 /**
