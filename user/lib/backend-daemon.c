@@ -428,13 +428,8 @@ static int attach_some(struct ovlt_ctx *ctx, struct ovlt_entry **entries,
 	if (!err)
 		err = run(ctx, OVLTREE_KIND_ATTACH, entries, nr, times);
 	/* As with a tree that is attached directly, there is nothing to take. */
-	for (unsigned int i = 0; i < nr; i++) {
+	for (unsigned int i = 0; i < nr; i++)
 		ovlt_entry_close(entries[i]);
-		if (!entries[i]->result.error)
-			continue;
-		entries[i]->result.mnt_id = 0;
-		entries[i]->result.dev = 0;
-	}
 	return err;
 }
 

@@ -283,8 +283,6 @@ static void take_failure(struct ovlt_entry *entry,
 static void take_result(struct ovlt_entry *entry, unsigned long command,
 			const struct ovltree_result *result)
 {
-	entry->result.mnt_id = 0;
-	entry->result.dev = 0;
 	if (result->error) {
 		take_failure(entry, result);
 		return;

@@ -85,14 +85,23 @@ OVLT_EXPORT void ovlt_batch_unref(struct ovlt_batch *batch)
 	free(batch);
 }
 
+/* There is no mount unless that is said afterwards. */
+static void set_error(struct ovlt_entry *entry, int err, unsigned int field,
+		      unsigned int index)
+{
+	entry->result.error = err;
+	entry->result.field = field;
+	entry->result.index = index;
+	entry->result.mnt_id = 0;
+	entry->result.dev = 0;
+}
+
 int ovlt_entry_fail(struct ovlt_entry *entry, int err, unsigned int field,
 		    unsigned int index, const char *fmt, ...)
 {
 	va_list ap;
 
-	entry->result.error = err;
-	entry->result.field = field;
-	entry->result.index = index;
+	set_error(entry, err, field, index);
 	va_start(ap, fmt);
 	vsnprintf(entry->message, sizeof(entry->message), fmt, ap);
 	va_end(ap);
@@ -104,9 +113,7 @@ int ovlt_entry_blame(struct ovlt_entry *entry, int err, unsigned int field,
 		     unsigned int index)
 {
 	entry->message[0] = '\0';
-	entry->result.error = err;
-	entry->result.field = field;
-	entry->result.index = index;
+	set_error(entry, err, field, index);
 	return err;
 }
 
@@ -129,8 +136,6 @@ void ovlt_entry_cancel(struct ovlt_entry *entry)
 	ovlt_entry_close(entry);
 	drop_layerset(entry);
 	ovlt_entry_blame(entry, -ECANCELED, OVLTREE_FIELD_NONE, 0);
-	entry->result.mnt_id = 0;
-	entry->result.dev = 0;
 }
 
 /*
